@@ -57,7 +57,16 @@ const AMOUNTS: [&str; 16] = [
 
 const COMPONENTS: [&str; 4] = ["a", "b", "c", "d"];
 const REGIONS: [&str; 3] = ["one", "two", "three"];
-const KINDS: [&str; 8] = [
+/// Relations, each with the kind that has it, and the kind that it names.
+const RELATIONS: [(&str, [&str; 2]); 6] = [
+    ("attach", ["block_storage", "machine"]),
+    ("attach", ["public_ip", "machine"]),
+    ("targets", ["load_balancer", "machine"]),
+    ("network", ["machine", "network"]),
+    ("network", ["database", "network"]),
+    ("nodes_of", ["machine", "kubernetes"]),
+];
+const KINDS: [&str; 9] = [
     "machine",
     "block_storage",
     "object_storage",
@@ -66,6 +75,7 @@ const KINDS: [&str; 8] = [
     "public_ip",
     "kubernetes",
     "other",
+    "network",
 ];
 
 /// Draws values; `edge` of 64 numbers are at an edge.
@@ -356,6 +366,29 @@ impl Draw<'_, '_> {
         Ok(blueprint)
     }
 
+    /// Makes some components products that belong to others.
+    fn relations(&mut self, blueprint: &mut Value) -> Result<()> {
+        let Some(components) = blueprint["components"].as_object_mut() else { return Ok(()) };
+        let names: Vec<String> = components.keys().cloned().collect();
+        let mut count = 0;
+        while names.len() > 1 && count < 3 && self.chance(24)? {
+            count += 1;
+            let one = self.bytes.choose_index(names.len())?;
+            let other = (one + self.bytes.int_in_range(1..=names.len() - 1)?) % names.len();
+            let (relation, kinds) = *self.bytes.choose(&RELATIONS)?;
+            for (at, kind) in [one, other].into_iter().zip(kinds) {
+                let component = &mut components[&names[at]];
+                component["kind"] = json!(kind);
+                if kind != "machine" {
+                    (component["vcpu"], component["memory_mib"], component["per_machine"]) =
+                        (json!(0), json!(0), json!(1));
+                }
+            }
+            components[&names[one]][relation] = json!(names[other]);
+        }
+        Ok(())
+    }
+
     fn options(&mut self) -> Result<ComposeOptions> {
         let mut options =
             ComposeOptions { max_nodes: self.bytes.int_in_range(1..=64)?, ..Default::default() };
@@ -392,7 +425,7 @@ pub fn case(bytes: &[u8]) -> Result<Option<Case>> {
     let mut draw = Draw { bytes: &mut bytes, edge };
     let most_calls = draw.bytes.int_in_range(1..=64)?;
     let options = draw.options()?;
-    let blueprint = draw.blueprint()?;
+    let mut blueprint = draw.blueprint()?;
     let mut providers = Vec::new();
     for at in 0..draw.bytes.int_in_range(1..=3)? {
         providers.push(draw.provider(at)?);
@@ -404,7 +437,6 @@ pub fn case(bytes: &[u8]) -> Result<Option<Case>> {
             rates.set(code, draw.amount(50..=20_000)?.parse().unwrap_or_default()).ok();
         }
     }
-    let Ok(blueprint) = Blueprint::from_json(&blueprint.to_string()) else { return Ok(None) };
     let document = json!({ "format": "fulcrum-catalogue/1", "providers": providers }).to_string();
     let Ok(tables) = Table::from_json(&document) else { return Ok(None) };
     let mut builder = CatalogueBuilder::new("2026-11-23T00:00:00Z".parse().expect("a time"), rates);
@@ -414,5 +446,7 @@ pub fn case(bytes: &[u8]) -> Result<Option<Case>> {
         }
         builder.add(offer);
     }
+    draw.relations(&mut blueprint)?;
+    let Ok(blueprint) = Blueprint::from_json(&blueprint.to_string()) else { return Ok(None) };
     Ok(Some(Case { catalogue: builder.build(), blueprint, options, most_calls }))
 }
