@@ -150,6 +150,7 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
                     price: Price { charge, ..per_gib(&[], Unit::Gib, 0) },
                     egress: Some(egress.clone()),
                     stock: rng.random_bool(0.03).then(|| rng.random_range(1..=4)),
+                    settings: None,
                     seller: seller.clone(),
                     provenance: provenance.clone(),
                 });

@@ -121,6 +121,7 @@ fn market(rng: &mut SmallRng, is_scarce: bool) -> Result<Vec<Offer>, Error> {
                 price,
                 egress: terms.egress.clone(),
                 stock: stock.then(|| rng.random_range(1..=2)),
+                settings: None,
                 seller: terms.seller.clone(),
                 provenance: provenance.clone(),
             });

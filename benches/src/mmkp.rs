@@ -133,6 +133,7 @@ pub fn instance(folder: &Path, name: &str) -> Result<Instance, Error> {
             },
             egress: None,
             stock: None,
+            settings: None,
             seller: seller.clone(),
             provenance: provenance.clone(),
         });

@@ -142,6 +142,7 @@ fn catalogue(document: &Value) -> Result<Catalogue, Error> {
             },
             egress: None,
             stock: None,
+            settings: None,
             seller: seller.clone(),
             provenance: provenance.clone(),
         });

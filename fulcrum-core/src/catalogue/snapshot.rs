@@ -69,6 +69,7 @@ pub(crate) struct Positions {
     pub(crate) egress: u32,
     pub(crate) seller: u32,
     pub(crate) provenance: u32,
+    pub(crate) own_settings: u32,
 }
 
 /// An immutable snapshot of offers.
@@ -87,6 +88,7 @@ pub struct Catalogue {
     attributes: DictionaryColumn<Arc<BTreeMap<String, String>>>,
     price: DictionaryColumn<Price>,
     egress: DictionaryColumn<Option<Arc<Price>>>,
+    own_settings: DictionaryColumn<Option<Arc<DeclaredSettings>>>,
     seller: DictionaryColumn<Arc<Seller>>,
     provenance: DictionaryColumn<Arc<Provenance>>,
     quarantined: Vec<Quarantined>,
@@ -122,6 +124,7 @@ impl Catalogue {
             attributes: DictionaryColumn::new(),
             price: DictionaryColumn::new(),
             egress: DictionaryColumn::new(),
+            own_settings: DictionaryColumn::new(),
             seller: DictionaryColumn::new(),
             provenance: DictionaryColumn::new(),
             quarantined,
@@ -141,6 +144,7 @@ impl Catalogue {
             catalogue.attributes.push(&offer.attributes);
             catalogue.price.push(&offer.price);
             catalogue.egress.push(&offer.egress);
+            catalogue.own_settings.push(&offer.settings);
             catalogue.seller.push(&offer.seller);
             catalogue.provenance.push(&offer.provenance);
         }
@@ -173,6 +177,9 @@ impl Catalogue {
         table(&mut hasher, &self.egress);
         table(&mut hasher, &self.seller);
         table(&mut hasher, &self.provenance);
+        if self.own_settings.values.iter().any(Option::is_some) {
+            table(&mut hasher, &self.own_settings);
+        }
         if !self.settings.is_empty() {
             part(&mut hasher, &serde_json::to_vec(&self.settings).unwrap_or_default());
         }
@@ -256,7 +263,8 @@ impl Catalogue {
     /// A message about the first setting with which an offer cannot be had; none if it can be had with all.
     pub(crate) fn setting_fault(&self, ix: OfferIx, settings: &Settings) -> Option<String> {
         let provider = &self.place(ix).provider;
-        let fault = self.settings.get(provider)?.fault(self.kind(ix), settings)?;
+        let own = self.own_settings.at(ix).as_deref();
+        let fault = own.or(self.settings.get(provider))?.fault(self.kind(ix), settings)?;
         Some(format!("{provider} {fault}"))
     }
 
@@ -278,6 +286,7 @@ impl Catalogue {
             price: self.price(ix).clone(),
             egress: self.egress.at(ix).clone(),
             stock: self.stock(ix),
+            settings: self.own_settings.at(ix).clone(),
             seller: self.seller.at(ix).clone(),
             provenance: self.provenance.at(ix).clone(),
         }
@@ -336,6 +345,7 @@ impl Catalogue {
             egress: self.egress.column[at],
             seller: self.seller.column[at],
             provenance: self.provenance.column[at],
+            own_settings: self.own_settings.column[at],
         }
     }
 

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
-use super::{OfferKind, Settings};
+use super::{OfferKind, Settings, setting_text};
 
 /// The type of a setting's value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingType {
     /// Any JSON value: the provider has not said.
@@ -29,7 +29,7 @@ pub enum SettingType {
 }
 
 /// A setting that a provider takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DeclaredSetting {
@@ -103,7 +103,7 @@ impl DeclaredSetting {
 /// assert_eq!(fault, "takes the setting `ports` as a list of whole numbers; write it so");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, schemars::JsonSchema)]
 #[schemars(with = "Vec<AnyDeclaration>")]
 pub struct DeclaredSettings(Vec<DeclaredSetting>);
 
@@ -213,6 +213,15 @@ impl DeclaredSettings {
         missing.map(|declared| format!("needs the setting `{}`, {}", declared.name, declared.value))
     }
 
+    /// Settings that [`fault`](Self::fault) admits, with each value in its declared type: `"5"` as the number 5, `"a, b"` as a list.
+    pub fn typed(&self, kind: OfferKind, settings: &Settings) -> Settings {
+        let typed = |(name, value): (&String, &Value)| {
+            let declared = self.0.iter().find(|declared| declared.is_of(kind) && declared.name == *name);
+            (name.clone(), declared.map_or_else(|| value.clone(), |declared| declared.value.typed(value)))
+        };
+        settings.iter().map(typed).collect()
+    }
+
     /// The JSON Schema of the settings of a component of this kind, to draw a form from. A form's values are checked by [`fault`](Self::fault), which also reads numbers and lists as text.
     pub fn schema(&self, kind: OfferKind) -> Value {
         let of_kind = || self.0.iter().filter(|declared| declared.is_of(kind));
@@ -270,6 +279,30 @@ impl SettingType {
                 }
                 (_, None) => false,
             },
+        }
+    }
+
+    /// A value that it admits, in its own type.
+    fn typed(&self, value: &Value) -> Value {
+        match (self, value) {
+            (Self::Any, value) => value.clone(),
+            (Self::List(of), Value::Array(all)) => all.iter().map(|one| of.typed(one)).collect(),
+            (Self::List(of), value) => {
+                let text = setting_text(value).unwrap_or_default();
+                let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+                words.map(|word| of.typed(&json!(word))).collect()
+            }
+            (_, Value::Array(all)) if all.len() == 1 => self.typed(&all[0]),
+            (Self::Number, Value::String(text)) => {
+                text.trim().parse::<i64>().map_or_else(|_| value.clone(), Value::from)
+            }
+            (Self::Boolean, Value::String(text)) => {
+                text.parse::<bool>().map_or_else(|_| value.clone(), Value::from)
+            }
+            (Self::Text | Self::Reference, Value::Number(_) | Value::Bool(_)) => {
+                Value::String(setting_text(value).unwrap_or_default())
+            }
+            (_, value) => value.clone(),
         }
     }
 
@@ -365,6 +398,17 @@ mod tests {
             let why = with(name, value.clone()).unwrap_or_else(|| panic!("{name}: {value}"));
             assert!(why.contains(words) && why.contains(name), "{why}");
         }
+    }
+
+    #[test]
+    fn values_are_sent_in_their_type() {
+        let settings = json!({ "ports": "22, 443", "public": "false", "image": 12, "disk": "ssd", "extra": { "a": "1" } });
+        let settings: Settings = serde_json::from_value(settings).expect("settings");
+        let typed = serde_json::to_value(declared().typed(OfferKind::Machine, &settings)).expect("JSON");
+        let wanted = json!({ "ports": [22, 443], "public": false, "image": "12", "disk": "ssd", "extra": { "a": "1" } });
+        assert_eq!(typed, wanted);
+        let again = serde_json::from_value(typed).expect("settings");
+        assert_eq!(declared().typed(OfferKind::Machine, &again), again);
     }
 
     #[test]

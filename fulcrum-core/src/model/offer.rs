@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{OfferId, Place, Price, PurchaseOption, Resources, Seller, SkuId};
+use super::{DeclaredSettings, OfferId, Place, Price, PurchaseOption, Resources, Seller, SkuId};
 
 /// What sort of product an offer is.
 #[derive(
@@ -178,6 +178,9 @@ pub struct Offer {
     /// How many can still be had; none if not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stock: Option<u32>,
+    /// What it can be made with, where it says so itself; otherwise what its provider declares holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Arc<DeclaredSettings>>,
     /// Who sells it.
     pub seller: Arc<Seller>,
     /// Where these figures come from.

@@ -38,6 +38,8 @@ mod openstack;
 mod orphaned_disks;
 #[cfg(feature = "osb")]
 mod osb;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod plan_parameters;
 #[cfg(feature = "adapters")]
 mod price_dates;
 #[cfg(feature = "proxmox")]

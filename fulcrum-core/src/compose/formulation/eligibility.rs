@@ -22,6 +22,7 @@ struct Key {
     seller: u32,
     attributes: u32,
     provenance: u32,
+    own_settings: u32,
     market: PricingCategory,
     term_months: u32,
 }
@@ -82,6 +83,7 @@ impl<'a> Eligibility<'a> {
             seller: positions.seller,
             attributes: positions.attributes,
             provenance: positions.provenance,
+            own_settings: positions.own_settings,
             market: price.purchase_option.pricing_category(),
             term_months: price.term_months,
         };

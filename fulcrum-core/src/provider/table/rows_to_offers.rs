@@ -336,6 +336,7 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
         price,
         egress: None,
         stock: whole("stock", row.stock)?.map(|stock| stock.try_into().unwrap_or(u32::MAX)),
+        settings: None,
         seller: seller.clone(),
         provenance: Arc::new(provenance),
     })

@@ -133,6 +133,8 @@ pub struct World {
     pub answers_in_part: bool,
     /// What a broker that does not tell its instances answers when it is asked for one, and for its last operation.
     pub untold: Option<(Reply, Reply)>,
+    /// The JSON Schema of a plan's parameters, where it tells one.
+    pub parameters: Option<Value>,
     /// What stands in each field that nobody has asked for, beside the API's own.
     pub canary: Option<&'static str>,
     /// Whether a refusal repeats the whole request.

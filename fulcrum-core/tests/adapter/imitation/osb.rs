@@ -47,7 +47,10 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
     let product = (said("service_id"), said("plan_id"));
     match (ask.method.as_str(), ask.parts().as_slice()) {
         ("GET", ["v2", "catalog"]) => {
-            let pg = service(1, "pg", 49.0, world.tells_instances);
+            let mut pg = service(1, "pg", 49.0, world.tells_instances);
+            if let Some(parameters) = &world.parameters {
+                pg["plans"][0]["schemas"]["service_instance"]["create"]["parameters"] = parameters.clone();
+            }
             let services = match world.untold.is_some() {
                 true => vec![service(0, "mysql", 99.0, true), pg],
                 false => vec![pg],

@@ -4,7 +4,7 @@ use super::{
     Osb,
     errors::is_absence_word,
     handle::Handle,
-    offers::{CATALOG_FRESH_FOR, products_of},
+    offers::CATALOG_FRESH_FOR,
     provision::PutOutcome,
     services::{Evidence, UNKNOWN_SKU},
     wire::{Accepted, InstanceRequest},
@@ -154,7 +154,7 @@ impl Osb {
         let catalog =
             self.catalog(call, if known.is_some() { CATALOG_FRESH_FOR } else { Default::default() }).await?;
         let has_unreadable_rows = catalog.has_unreadable_rows();
-        let mut products = products_of(catalog);
+        let mut products = self.products_of(catalog);
         products.retain(|ids| known.as_ref().is_none_or(|sku| ids.sku == *sku));
         if products.is_empty() {
             let message = "its product is not in the catalogue any more; end it at the broker".to_owned();

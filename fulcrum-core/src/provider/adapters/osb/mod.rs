@@ -10,6 +10,7 @@ mod handle;
 mod instance_cache;
 mod lifecycle;
 mod offers;
+mod parameters;
 mod provision;
 mod services;
 mod wire;

@@ -1,17 +1,22 @@
 //! Offers: the plans of a broker's catalogue and their costs.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{TryStreamExt, stream};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde_json::Value;
 
 use super::{
-    Osb,
+    Osb, parameters,
     wire::{Catalog, Cost},
 };
 use crate::{
-    model::{OfferKind, SkuId},
+    model::{DeclaredSettings, Offer, OfferKind, SkuId},
     provider::{
         Call, ErrorKind, OfferFilter, OfferStream, Provider, RejectedRow, Result,
         adapters::common::CallErrors,
@@ -31,11 +36,14 @@ struct Total {
     monthly: Option<Decimal>,
 }
 
-/// A product's ids.
+/// A product's ids, and what it is made with.
 pub(super) struct ProductIds {
     pub(super) service: String,
     pub(super) plan: String,
     pub(super) sku: SkuId,
+    pub(super) kind: OfferKind,
+    /// The settings that it takes, as host or broker declare them; `None` for any.
+    pub(super) declared: Option<DeclaredSettings>,
 }
 
 impl Osb {
@@ -88,7 +96,24 @@ impl Osb {
 
     /// Each product with its ids, without those whose name is not a valid SKU.
     pub(super) async fn products(&self, call: Call) -> Result<Vec<ProductIds>> {
-        Ok(products_of(self.catalog(call, CATALOG_FRESH_FOR).await?))
+        Ok(self.products_of(self.catalog(call, CATALOG_FRESH_FOR).await?))
+    }
+
+    pub(super) fn products_of(&self, catalog: Catalog) -> Vec<ProductIds> {
+        let products = catalog.services.into_iter().flat_map(|service| {
+            let (id, name) = (service.id, service.name);
+            service.plans.into_iter().filter_map(move |plan| {
+                let sku = SkuId::new(format!("{name}/{}", plan.name)).ok()?;
+                let (kind, declared) = (self.kind_of(&name), self.declared(&plan.schemas));
+                Some(ProductIds { service: id.clone(), plan: plan.id, sku, kind, declared })
+            })
+        });
+        products.collect()
+    }
+
+    /// The settings that a plan takes: those that the host has written, otherwise those of the broker.
+    fn declared(&self, schemas: &Value) -> Option<DeclaredSettings> {
+        self.capabilities.settings.clone().or_else(|| parameters::declared(schemas))
     }
 
     pub(super) async fn ids_of(&self, call: Call, sku: &SkuId) -> Result<ProductIds> {
@@ -111,7 +136,18 @@ impl Osb {
             let table =
                 Table::from_rows(&this.settings.facts, this.price_rows(&catalog)).map_err(protocol_error)?;
             this.rejected.add(table.rejected.iter().cloned());
-            Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect::<Vec<_>>())
+            // What the host has written holds for all, and stands in the capabilities.
+            let is_said = this.capabilities.settings.is_some();
+            let own: BTreeMap<SkuId, Arc<DeclaredSettings>> = this
+                .products_of(catalog)
+                .into_iter()
+                .filter(|_| !is_said)
+                .filter_map(|ids| Some((ids.sku, Arc::new(ids.declared?))))
+                .collect();
+            let listed = table.into_listed().into_iter().filter(|offer| filter.admits(offer));
+            Ok(listed
+                .map(|offer| Offer { settings: own.get(&offer.sku).cloned(), ..offer })
+                .collect::<Vec<_>>())
         };
         let offers =
             stream::once(list).map_ok(|offers| stream::iter(offers.into_iter().map(Ok))).try_flatten();
@@ -170,15 +206,4 @@ fn total<'a>(
         (None, None) => Err(format!("no price is told in {currency}")),
         _ => Ok(Total { hourly, monthly }),
     }
-}
-
-pub(super) fn products_of(catalog: Catalog) -> Vec<ProductIds> {
-    let products = catalog.services.into_iter().flat_map(|service| {
-        let (id, name) = (service.id, service.name);
-        service.plans.into_iter().filter_map(move |plan| {
-            let sku = SkuId::new(format!("{name}/{}", plan.name)).ok()?;
-            Some(ProductIds { service: id.clone(), plan: plan.id, sku })
-        })
-    });
-    products.collect()
 }

@@ -54,6 +54,10 @@ impl Osb {
         let is_known = self.capabilities.check_settings(request.kind, &request.settings);
         is_known.and_then(|()| self.check_request(request)).map_err(|kind| self.error(call, kind))?;
         let ids = self.ids_of(call, &request.sku).await?;
+        if let Some(fault) = ids.declared.as_ref().and_then(|it| it.fault(ids.kind, &request.settings)) {
+            let message = format!("the provider {fault}");
+            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+        }
         let asked = purchase_response(self.put_instance(call, key, &ids, &request.settings).await)?;
         let (operation, is_done) = match asked {
             PutOutcome::Done { is_new } => (None, is_new),
@@ -83,6 +87,8 @@ impl Osb {
         settings: &Settings,
     ) -> Result<PutOutcome> {
         self.instance_cache.record_sku(key, &ids.sku);
+        let typed = ids.declared.as_ref().map(|declared| declared.typed(ids.kind, settings));
+        let settings = typed.as_ref().unwrap_or(settings);
         let wanted = InstanceRequest {
             service_id: &ids.service,
             plan_id: &ids.plan,

@@ -7,7 +7,7 @@
 use super::{
     Osb,
     errors::{has_operation_state, is_absence_word, is_broker_refusal},
-    offers::{CATALOG_FRESH_FOR, products_of},
+    offers::CATALOG_FRESH_FOR,
     wire::{Catalog, Instance, LastOperation},
 };
 use crate::{
@@ -104,7 +104,7 @@ impl Osb {
             return Ok(());
         }
         // A broker answers the deletion of an absent instance by 410; a gateway without the path does not.
-        let product = products_of(catalog).into_iter().next();
+        let product = self.products_of(catalog).into_iter().next();
         let product = product.ok_or_else(|| {
             self.error(call, ErrorKind::unavailable("no plan of the catalogue can be read"))
         })?;

@@ -42,6 +42,9 @@ pub(super) struct Plan {
     pub(super) name: String,
     #[serde(default)]
     pub(super) metadata: Costs,
+    /// JSON Schemas of what its instances and bindings are made with.
+    #[serde(default)]
+    pub(super) schemas: Value,
 }
 
 /// The costs of a plan. The specification leaves their form to each broker: a plan with unreadable costs exists, and has no
