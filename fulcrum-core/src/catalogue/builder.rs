@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{AgeLimits, Catalogue, Rates, SourceReport};
+use super::{AgeLimits, Catalogue, Rates, SourceReport, declared::Declared};
 use crate::{
-    model::{DeclaredSettings, Offer, OfferId, ProviderId},
+    model::{DeclaredSettings, Offer, OfferId, OfferKind, ProviderId},
     provider::{
         RejectedRow,
         table::{Quarantined, quarantine_reason},
@@ -27,8 +27,7 @@ pub struct CatalogueBuilder {
     offers: Vec<Offer>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
-    settings: BTreeMap<ProviderId, DeclaredSettings>,
-    sellers: BTreeSet<ProviderId>,
+    declared: Declared,
     ages: Option<AgeLimits>,
     refused_rates: Option<String>,
 }
@@ -37,8 +36,8 @@ impl CatalogueBuilder {
     /// An empty builder. Ages and validities are counted from `taken_at`, the time of the snapshot.
     pub fn new(taken_at: Timestamp, rates: Rates) -> Self {
         let (offers, quarantined, sources) = (Vec::new(), Vec::new(), Vec::new());
-        let (settings, sellers, ages, refused_rates) = (BTreeMap::new(), BTreeSet::new(), None, None);
-        Self { taken_at, rates, offers, quarantined, sources, settings, sellers, ages, refused_rates }
+        let (declared, ages, refused_rates) = (Declared::default(), None, None);
+        Self { taken_at, rates, offers, quarantined, sources, declared, ages, refused_rates }
     }
 
     /// Leaves out rates, lists and table prices that are too old at the time of the snapshot. Call it first.
@@ -60,13 +59,28 @@ impl CatalogueBuilder {
 
     /// Declares the settings that a provider takes; without a declaration it accepts any.
     pub fn declare_settings(&mut self, provider: ProviderId, settings: DeclaredSettings) {
-        self.settings.insert(provider, settings);
+        self.declared.settings.insert(provider, settings);
+    }
+
+    /// Declares the attributes that a provider tells of a service, by kind of product, besides `id`; without a declaration nobody
+    /// knows before the purchase.
+    pub fn declare_attributes(
+        &mut self,
+        provider: ProviderId,
+        attributes: BTreeMap<OfferKind, BTreeSet<String>>,
+    ) {
+        self.declared.attributes.insert(provider, attributes);
+    }
+
+    /// The declarations of an earlier snapshot.
+    pub(super) fn declare_all(&mut self, declared: Declared) {
+        self.declared = declared;
     }
 
     /// Declares that a provider sells what it offers. As soon as one does, plans use only offers of such providers, unless
     /// their caller says otherwise.
     pub fn declare_seller(&mut self, provider: ProviderId) {
-        self.sellers.insert(provider);
+        self.declared.sellers.insert(provider);
     }
 
     /// Adds a report unchanged.
@@ -197,8 +211,7 @@ impl CatalogueBuilder {
             &offers,
             self.quarantined,
             self.sources,
-            self.settings,
-            self.sellers,
+            self.declared,
         );
         catalogue.refused_rates = self.refused_rates;
         catalogue

@@ -72,6 +72,9 @@ pub async fn ingest(
         if let Some(settings) = &provider.capabilities().settings {
             builder.declare_settings(provider.id().clone(), settings.clone());
         }
+        if let Some(attributes) = &provider.capabilities().attributes {
+            builder.declare_attributes(provider.id().clone(), attributes.clone());
+        }
         if provider.capabilities().is_buyable() {
             builder.declare_seller(provider.id().clone());
         }
@@ -157,10 +160,7 @@ impl Catalogue {
         let kept = self.ids().filter(|ix| !old.contains(&self.place(*ix).provider));
         builder.extend(kept.map(|ix| self.offer(ix)));
         builder.add_quarantined(self.quarantined().iter().cloned());
-        for (provider, settings) in self.settings() {
-            builder.declare_settings(provider.clone(), settings.clone());
-        }
-        self.sellers().iter().for_each(|provider| builder.declare_seller(provider.clone()));
+        builder.declare_all(self.declared.clone());
         Some(builder.build())
     }
 

@@ -6,6 +6,7 @@
 mod age_limits;
 mod builder;
 mod currency;
+mod declared;
 mod ingest;
 mod market_state;
 mod query;

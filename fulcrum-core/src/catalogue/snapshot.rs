@@ -12,11 +12,11 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::{Rates, SourceReport};
+use super::{Rates, SourceReport, declared::Declared};
 use crate::{
     model::{
-        DeclaredSettings, ElasticDisk, Micros, Offer, OfferId, OfferKind, OfferMode, Place, Price,
-        Provenance, ProviderId, Resources, Seller, Settings, SkuId, Surcharge, to_micros,
+        DeclaredSettings, ElasticDisk, Interface, Micros, Offer, OfferId, OfferKind, OfferMode, Place, Price,
+        Provenance, ProviderId, Resources, Seller, SkuId, Surcharge, to_micros,
     },
     provider::table::Quarantined,
 };
@@ -93,10 +93,7 @@ pub struct Catalogue {
     provenance: DictionaryColumn<Arc<Provenance>>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
-    /// The settings that each provider takes.
-    settings: BTreeMap<ProviderId, DeclaredSettings>,
-    /// The configured providers that sell; empty if none does, or if nobody has said so.
-    sellers: BTreeSet<ProviderId>,
+    pub(super) declared: Declared,
     pub(super) refused_rates: Option<String>,
 }
 
@@ -107,8 +104,7 @@ impl Catalogue {
         offers: &[Offer],
         quarantined: Vec<Quarantined>,
         sources: Vec<SourceReport>,
-        settings: BTreeMap<ProviderId, DeclaredSettings>,
-        sellers: BTreeSet<ProviderId>,
+        declared: Declared,
     ) -> Self {
         let mut catalogue = Self {
             taken_at,
@@ -129,8 +125,7 @@ impl Catalogue {
             provenance: DictionaryColumn::new(),
             quarantined,
             sources,
-            settings,
-            sellers,
+            declared,
             refused_rates: None,
         };
         for offer in offers {
@@ -180,11 +175,15 @@ impl Catalogue {
         if self.own_settings.values.iter().any(Option::is_some) {
             table(&mut hasher, &self.own_settings);
         }
-        if !self.settings.is_empty() {
-            part(&mut hasher, &serde_json::to_vec(&self.settings).unwrap_or_default());
+        let Declared { settings, attributes, sellers } = &self.declared;
+        if !settings.is_empty() {
+            part(&mut hasher, &serde_json::to_vec(settings).unwrap_or_default());
         }
-        if !self.sellers.is_empty() {
-            part(&mut hasher, &serde_json::to_vec(&self.sellers).unwrap_or_default());
+        if !sellers.is_empty() {
+            part(&mut hasher, &serde_json::to_vec(sellers).unwrap_or_default());
+        }
+        if !attributes.is_empty() {
+            part(&mut hasher, &serde_json::to_vec(attributes).unwrap_or_default());
         }
         hasher.finalize().to_hex().to_string()
     }
@@ -236,35 +235,37 @@ impl Catalogue {
 
     /// Whether an offer's provider sells it here, and does not only list it.
     pub fn is_orderable(&self, ix: OfferIx) -> bool {
-        self.sellers.contains(&self.place(ix).provider)
+        self.declared.sellers.contains(&self.place(ix).provider)
     }
 
     /// Which offers a plan uses unless its caller says so: those that can be ordered, if any configured provider sells at all.
     /// A provider that does not answer does not change this.
     pub fn default_offer_mode(&self) -> OfferMode {
-        if self.sellers.is_empty() { OfferMode::All } else { OfferMode::Orderable }
+        if self.declared.sellers.is_empty() { OfferMode::All } else { OfferMode::Orderable }
     }
 
     /// The configured providers that sell.
     pub(crate) fn sellers(&self) -> &BTreeSet<ProviderId> {
-        &self.sellers
+        &self.declared.sellers
     }
 
     /// The settings that a provider takes; none if it accepts any.
     pub fn settings_of(&self, provider: &ProviderId) -> Option<&DeclaredSettings> {
-        self.settings.get(provider)
+        self.declared.settings.get(provider)
     }
 
     /// The settings that all providers take.
     pub(crate) fn settings(&self) -> &BTreeMap<ProviderId, DeclaredSettings> {
-        &self.settings
+        &self.declared.settings
     }
 
-    /// A message about the first setting with which an offer cannot be had; none if it can be had with all.
-    pub(crate) fn setting_fault(&self, ix: OfferIx, settings: &Settings) -> Option<String> {
-        let provider = &self.place(ix).provider;
-        let own = self.own_settings.at(ix).as_deref();
-        let fault = own.or(self.settings.get(provider))?.fault(self.kind(ix), settings)?;
+    /// A message about the first setting with which an offer cannot be had, or the first attribute that nobody would tell of it; none
+    /// if it fits.
+    pub(crate) fn interface_fault(&self, ix: OfferIx, interface: &Interface<'_>) -> Option<String> {
+        let (provider, kind) = (&self.place(ix).provider, self.kind(ix));
+        let declared = self.own_settings.at(ix).as_deref().or(self.declared.settings.get(provider));
+        let fault = declared.and_then(|declared| declared.fault(kind, &interface.settings));
+        let fault = fault.or_else(|| self.declared.attribute_fault(provider, kind, &interface.attributes))?;
         Some(format!("{provider} {fault}"))
     }
 

@@ -6,23 +6,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Blueprint, Component, ComponentId, Constraint, DocumentError, limits,
     settings::{SettingIndex, check_settings},
-    template::{TemplatePart, parse_template, text_values},
+    template::{Reference, TemplatePart, parse_template, text_values},
 };
 
 impl Component {
-    /// The components to which its settings refer.
-    pub(crate) fn referenced_components(&self) -> BTreeSet<&str> {
+    /// What its settings refer to.
+    pub(crate) fn references(&self) -> Vec<Reference<'_>> {
         let before: BTreeSet<&str> = self.predecessors().map(ComponentId::as_str).collect();
         if before.is_empty() {
-            return BTreeSet::new();
+            return Vec::new();
         }
         let all = self.settings.values().flat_map(text_values);
         let all = all.flat_map(|text| parse_template(text, |name| before.contains(name)).unwrap_or_default());
-        let named = all.filter_map(|piece| match piece {
-            TemplatePart::Reference(reference) => Some(reference.component),
+        let references = all.filter_map(|piece| match piece {
+            TemplatePart::Reference(reference) => Some(reference),
             TemplatePart::Text(_) => None,
         });
-        named.chain(self.relations().map(|(_, name)| name.as_str())).collect()
+        references.collect()
+    }
+
+    /// The components to which its settings refer, and those that it names.
+    pub(crate) fn referenced_components(&self) -> BTreeSet<&str> {
+        let references = self.references().into_iter().map(|reference| reference.component);
+        references.chain(self.relations().map(|(_, name)| name.as_str())).collect()
     }
 }
 

@@ -13,6 +13,7 @@ mod filter;
 mod finding;
 mod flow;
 mod ids;
+mod interface;
 mod lease;
 pub(crate) mod lenient;
 pub(crate) mod limits;
@@ -68,6 +69,7 @@ pub use ids::{
     ComponentId, IdempotencyKey, InvalidId, KeyNamespace, OfferId, OrderId, ProviderId, RegionId, ServiceId,
     SkuId, ZoneId,
 };
+pub(crate) use interface::Interface;
 pub use lease::{Lease, LineKind, PriceLine, Settings, setting_text};
 pub use link::{Link, UserGroup};
 pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, checked_sum, from_micros, raised, to_micros};

@@ -37,7 +37,7 @@ impl Relation {
     }
 
     /// Whether a component of this kind may have it.
-    pub(super) fn is_of(self, kind: OfferKind) -> bool {
+    pub fn is_of(self, kind: OfferKind) -> bool {
         match self {
             Self::Attach => matches!(kind, OfferKind::BlockStorage | OfferKind::PublicIp),
             Self::Targets => kind == OfferKind::LoadBalancer,

@@ -66,6 +66,11 @@ pub struct Capabilities {
     /// None if every setting is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<DeclaredSettings>,
+    /// The attributes that it tells of a service, by kind of product, besides `id`; a component of which another one wants to know
+    /// something else gets no offer of this provider. None if it has not said. Equal things have equal names everywhere:
+    /// `public_ipv4`, `public_ipv6`, `private_ip`, `host`, `port`, `endpoint`, `bucket`, `database`, `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<BTreeMap<OfferKind, BTreeSet<String>>>,
     /// The regions or zones in which look-ups by key look, if the configuration names them; none if they cover the account. What is
     /// not found is absent in these places only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +90,7 @@ impl Capabilities {
             poll_interval_ms: 1000,
             list_lag_ms: None,
             settings: None,
+            attributes: None,
             places: None,
         }
     }
@@ -120,6 +126,13 @@ impl Capabilities {
         let declared =
             |(name, value): (&str, SettingType)| DeclaredSetting::new(name, value).of([OfferKind::Machine]);
         Some(settings.into_iter().map(declared).collect())
+    }
+
+    /// Attributes of machines alone.
+    pub fn machine_attributes<const N: usize>(
+        attributes: [&str; N],
+    ) -> Option<BTreeMap<OfferKind, BTreeSet<String>>> {
+        Some(BTreeMap::from([(OfferKind::Machine, attributes.map(str::to_owned).into())]))
     }
 
     /// Succeeds if a product of this kind can be made with all settings.

@@ -72,6 +72,22 @@ fn settings(capabilities: &Capabilities) -> String {
     }
 }
 
+/// The attributes that an adapter tells, by kind.
+fn attributes(capabilities: &Capabilities) -> String {
+    let told = capabilities.attributes.as_ref().expect("each adapter says what it tells");
+    let names: std::collections::BTreeSet<&String> = told.values().flatten().collect();
+    // All kinds alike are said once.
+    if told.values().all(|own| own.iter().eq(names.iter().copied())) && told.len() > 1 {
+        let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+        return names.join(", ");
+    }
+    let kinds = told.iter().map(|(kind, names)| {
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        format!("{kind}: {}", names.join(", "))
+    });
+    kinds.collect::<Vec<_>>().join("; ")
+}
+
 /// Lines of an adapter with its unit tests, to the hundred, so that a small change does not change the matrix.
 fn lines(name: &str) -> usize {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/adapters")).join(name);
@@ -97,6 +113,13 @@ fn matrix() -> String {
     );
     for (name, _, capabilities) in all() {
         let _ = writeln!(text, "| {name} | {} |", settings(&capabilities));
+    }
+    text.push_str(
+        "\n## Attributes\n\nWhat `${component.attribute}` may refer to, besides `id`. A component of which another one wants something \
+        else is not sold there.\n\n| adapter | attributes |\n|---|---|\n",
+    );
+    for (name, _, capabilities) in all() {
+        let _ = writeln!(text, "| {name} | {} |", attributes(&capabilities));
     }
     text
 }

@@ -5,6 +5,7 @@
 mod support;
 
 mod amounts;
+mod attributes;
 mod backoff;
 mod dependencies;
 mod fail_over;

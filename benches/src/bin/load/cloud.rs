@@ -70,6 +70,7 @@ pub(crate) fn cloud() -> Result<Arc<BenchCloud>, Error> {
         poll_interval_ms: 1,
         list_lag_ms: None,
         settings: None,
+        attributes: None,
         places: None,
     };
     Ok(Arc::new(BenchCloud { id, capabilities, offers, services: Mutex::default() }))

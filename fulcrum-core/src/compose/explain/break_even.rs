@@ -55,14 +55,15 @@ pub(super) fn entry_discounts(
 fn eligible(oracle: &Oracle<'_>, blueprint: &Blueprint) -> BTreeSet<ProviderId> {
     let catalogue = oracle.catalogue;
     let passes = |filter: &Filter, ix| catalogue.failed_clause(ix, filter).is_none();
+    let interfaces = blueprint.interfaces();
     let is_fit = |ix: &_| {
-        blueprint.components.values().any(|component| {
+        blueprint.components.values().zip(&interfaces).any(|(component, interface)| {
             let (global, own) =
                 crate::compose::formulation::eligibility::pair(&blueprint.filter, &component.filter);
             component.kind == catalogue.kind(*ix)
                 && passes(&global, *ix)
                 && passes(&own, *ix)
-                && catalogue.setting_fault(*ix, &component.lease_settings()).is_none()
+                && catalogue.interface_fault(*ix, interface).is_none()
         })
     };
     let mut providers = BTreeSet::new();

@@ -381,12 +381,12 @@ fn admitted(
     catalogue.ids().filter(move |ix| catalogue.kind(*ix) == kind && options.admits(catalogue, *ix))
 }
 
-/// Names a component with a setting that no seller of its kind knows.
+/// Names a component with a setting that no seller of its kind knows, or of which none tells what others ask.
 fn unmade(catalogue: &Catalogue, blueprint: &Blueprint, options: &ComposeOptions) -> Option<String> {
-    blueprint.components.iter().find_map(|(name, component)| {
+    blueprint.components.iter().zip(blueprint.interfaces()).find_map(|((name, component), interface)| {
         let mut first = None;
         for ix in admitted(catalogue, component.kind, options) {
-            let unknown = catalogue.setting_fault(ix, &component.lease_settings())?;
+            let unknown = catalogue.interface_fault(ix, &interface)?;
             first.get_or_insert(unknown);
         }
         Some(format!("nobody can make `{name}`: {}", first?))

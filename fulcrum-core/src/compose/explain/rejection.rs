@@ -129,7 +129,9 @@ fn refusal(
     if let Some(clause) = catalogue.failed_clause(ix, &own) {
         return Some(format!("its own where.{clause} does not allow it"));
     }
-    if let Some(unknown) = catalogue.setting_fault(ix, &component.lease_settings()) {
+    let at = blueprint.components.values().position(|one| std::ptr::eq(one, component));
+    let interface = at.and_then(|at| blueprint.interfaces().into_iter().nth(at));
+    if let Some(unknown) = interface.and_then(|interface| catalogue.interface_fault(ix, &interface)) {
         return Some(unknown);
     }
     let (demand, capacity) = (component.demand(), catalogue.capacity(ix));

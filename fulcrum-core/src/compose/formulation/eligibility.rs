@@ -1,15 +1,13 @@
 //! Eligibility: which components an offer may carry. Filters run once for each combination of the attributes that they
 //! read.
 
-use std::borrow::Cow;
-
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ids::{AllowedId, ComponentBitSet};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::id_vec::IdVec,
-    model::{Blueprint, Component, Filter, OfferKind, PricingCategory, Settings, SkuId},
+    model::{Blueprint, Component, Filter, Interface, OfferKind, PricingCategory, SkuId},
 };
 
 /// The attributes of an offer that filters read.
@@ -33,8 +31,8 @@ pub(crate) struct Eligibility<'a> {
     /// The blueprint's filter with a component's markets, and the component's own; each pair once.
     filters: Vec<(Filter, Filter)>,
     named_skus: FxHashSet<SkuId>,
-    /// Each component, what it is made with, and the position of its filters.
-    components: Vec<(&'a Component, Cow<'a, Settings>, usize)>,
+    /// Each component, its interface, and the position of its filters.
+    components: Vec<(&'a Component, Interface<'a>, usize)>,
     last: Option<(Key, Option<AllowedId>)>,
     known: FxHashMap<Key, Option<AllowedId>>,
     sets: FxHashMap<ComponentBitSet, AllowedId>,
@@ -44,13 +42,13 @@ impl<'a> Eligibility<'a> {
     pub(crate) fn new(catalogue: &'a Catalogue, blueprint: &'a Blueprint) -> Self {
         let mut filters = Vec::new();
         let mut components = Vec::new();
-        for component in blueprint.components.values() {
+        for (component, interface) in blueprint.components.values().zip(blueprint.interfaces()) {
             let pair = pair(&blueprint.filter, &component.filter);
             let at = filters.iter().position(|known| *known == pair).unwrap_or_else(|| {
                 filters.push(pair);
                 filters.len() - 1
             });
-            components.push((component, component.lease_settings(), at));
+            components.push((component, interface, at));
         }
         Self {
             catalogue,
@@ -138,9 +136,9 @@ impl<'a> Eligibility<'a> {
             })
             .collect();
         let mut set = ComponentBitSet::default();
-        for (position, (component, settings, filter)) in self.components.iter().enumerate() {
+        for (position, (component, interface, filter)) in self.components.iter().enumerate() {
             // A running service has its settings already.
-            let is_made = || !is_new || self.catalogue.setting_fault(ix, settings).is_none();
+            let is_made = || !is_new || self.catalogue.interface_fault(ix, interface).is_none();
             if component.kind == sold && passes[*filter] && is_made() {
                 set.insert(position);
             }

@@ -15,8 +15,8 @@ use rust_decimal::{Decimal, prelude::FromPrimitive};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
-        Blueprint, Charge, ComponentId, Constraint, FailureDomain, Lease, LineKind, OfferKind, OfferMode,
-        Plan, Price, PricingCategory, digest_of, from_micros, to_micros,
+        Blueprint, Charge, ComponentId, Constraint, FailureDomain, Interface, Lease, LineKind, OfferKind,
+        OfferMode, Plan, Price, PricingCategory, digest_of, from_micros, to_micros,
     },
 };
 
@@ -78,7 +78,7 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
             return violation(format!("leases[{at}]"), "its provider only lists it");
         }
     }
-    let check = Check { catalogue, blueprint, plan, offers };
+    let check = Check { catalogue, blueprint, plan, offers, interfaces: blueprint.interfaces() };
     for at in 0..plan.leases.len() {
         check.lease(at).map_err(|message| Violation { place: format!("leases[{at}]"), message })?;
         check.prices(at).map_err(|message| Violation { place: format!("leases[{at}].lines"), message })?;
@@ -106,6 +106,8 @@ struct Check<'a> {
     plan: &'a Plan,
     /// For each lease.
     offers: Vec<OfferIx>,
+    /// For each component.
+    interfaces: Vec<Interface<'a>>,
 }
 
 type Checked = Result<(), String>;
@@ -149,7 +151,9 @@ impl Check<'_> {
                     return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
                 }
             }
-            let unknown = self.catalogue.setting_fault(ix, &component.lease_settings());
+            let position = self.blueprint.components.get_index_of(name);
+            let interface = position.and_then(|position| self.interfaces.get(position));
+            let unknown = interface.and_then(|interface| self.catalogue.interface_fault(ix, interface));
             if let Some(unknown) = unknown.filter(|_| lease.keeps.is_none()) {
                 return Err(format!("{} cannot be made for {name}: {unknown}", lease.offer));
             }

@@ -8,6 +8,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attributes;
 mod config;
 mod duration_limits;
 mod faults;
@@ -15,7 +16,7 @@ mod provider;
 mod state;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -29,7 +30,7 @@ pub use faults::{Fault, FaultRule};
 pub use state::{SandboxReservation, SandboxResource};
 
 use super::{Base, Call, Capabilities, IdempotencyClass};
-use crate::model::{DeclaredSettings, Offer, PriceAuthority, ProviderId, ServiceId, SkuId};
+use crate::model::{DeclaredSettings, Offer, OfferKind, PriceAuthority, ProviderId, ServiceId, SkuId};
 use state::{CloudState, Store};
 
 /// Called by the faults that kill the caller.
@@ -187,6 +188,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         poll_interval_ms: 10,
         list_lag_ms: Some(0),
         settings: None,
+        attributes: Some(attributes::declared()),
         places: None,
     }
 }
@@ -266,6 +268,14 @@ impl SandboxBuilder {
     #[must_use]
     pub fn declared_settings(mut self, settings: DeclaredSettings) -> Self {
         self.inner.capabilities.settings = Some(settings);
+        self
+    }
+
+    /// The attributes that it declares to tell, whatever it tells: to test that nobody plans with others. `None` for a cloud that has
+    /// not said.
+    #[must_use]
+    pub fn declared_attributes(mut self, attributes: Option<BTreeMap<OfferKind, BTreeSet<String>>>) -> Self {
+        self.inner.capabilities.attributes = attributes;
         self
     }
 

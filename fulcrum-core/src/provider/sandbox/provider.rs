@@ -15,14 +15,11 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rust_decimal::Decimal;
 
 use super::{
-    Fault, Sandbox, SandboxReservation, SandboxResource,
+    Fault, Sandbox, SandboxReservation, SandboxResource, attributes,
     state::{CloudState, Operation},
 };
 use crate::{
-    model::{
-        Charge, IdempotencyKey, Offer, Price, ProviderId, Relation, Service, ServiceId, ServiceStatus, SkuId,
-        setting_text,
-    },
+    model::{Charge, IdempotencyKey, Offer, Price, ProviderId, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
         Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
@@ -205,13 +202,7 @@ impl Sandbox {
         let is_unkeyed = self.inner.actual_class == IdempotencyClass::None;
         let lag = Duration::from_millis(self.inner.capabilities.list_lag_ms.unwrap_or_default());
         let lag = lag.max(self.inner.actual_class.list_lag());
-        // It says what it belongs to, as real services do.
-        let belongs_to = |relation: Relation| {
-            let text = setting_text(request.settings.get(relation.word())?)?;
-            Some((relation.word().to_owned(), text))
-        };
-        let attributes = Relation::ALL.into_iter().filter_map(belongs_to);
-        let attributes = attributes.chain([("name".to_owned(), request.name.clone())]).collect();
+        let attributes = attributes::of(request, &id, state.resources.len() + 1);
         state.resources.push(SandboxResource {
             service: Service {
                 id: id.clone(),

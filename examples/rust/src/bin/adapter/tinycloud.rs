@@ -107,6 +107,7 @@ impl Tiny {
                 poll_interval_ms: 50,
                 list_lag_ms: None,
                 settings: Some(fulcrum_core::model::DeclaredSettings::default()),
+                attributes: None,
                 places: None,
             },
             facts: fulcrum_core::model::parse_json(&facts).map_err(wrong)?,

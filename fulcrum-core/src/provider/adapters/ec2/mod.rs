@@ -74,6 +74,14 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
             ("subnet", SettingType::Text),
             ("user_data", SettingType::Text),
         ]),
+        attributes: Capabilities::machine_attributes([
+            "public_ipv4",
+            "private_ip",
+            "address",
+            "private_address",
+            "zone",
+            "name",
+        ]),
         places: None,
     }
 }

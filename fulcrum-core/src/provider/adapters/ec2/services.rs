@@ -165,6 +165,9 @@ pub(super) fn service_of(
     let zone = instance.tags.get(ZONE_TAG).and_then(|zone| ZoneId::new(zone).ok());
     let mut attributes = BTreeMap::new();
     let facts = [
+        ("public_ipv4", instance.public.as_ref()),
+        ("private_ip", instance.private.as_ref()),
+        // As they were called until 0.2.
         ("address", instance.public.as_ref().or(instance.private.as_ref())),
         ("private_address", instance.private.as_ref()),
         ("zone", instance.zone.as_ref()),

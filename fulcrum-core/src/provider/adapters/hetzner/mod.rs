@@ -97,6 +97,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             ("ssh_keys", SettingType::List(Box::new(SettingType::Text))),
             ("user_data", SettingType::Text),
         ]),
+        attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
     }
 }

@@ -91,7 +91,10 @@ fn service_of(cloud: &Cloud, region: &RegionId, address: &wire::FloatingIp, call
     let odd = |what: &str| cloud.protocol_error(call, &format!("the address {} {what}", address.id));
     let (key, sku) = parse(address).unzip();
     let sku = sku.map_or_else(|| SkuId::new(UNKNOWN_SKU), Ok).map_err(|error| odd(&error.to_string()))?;
-    let attributes = address.floating_ip_address.iter().map(|it| ("address".to_owned(), it.clone()));
+    // `address` is what it was called until 0.2.
+    let attributes = address.floating_ip_address.iter();
+    let attributes =
+        attributes.flat_map(|it| ["public_ipv4", "address"].map(|name| (name.to_owned(), it.clone())));
     // ACTIVE if it is attached to a machine, DOWN if not.
     let status = match address.status.as_deref() {
         Some("ERROR") => ServiceStatus::Failed,

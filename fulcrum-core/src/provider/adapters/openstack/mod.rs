@@ -17,7 +17,10 @@ mod session;
 mod usage;
 mod wire;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future, stream};
@@ -81,8 +84,19 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             ("security_groups", SettingType::List(Box::new(SettingType::Text))),
             ("user_data", SettingType::Text),
         ]),
+        attributes: Some(attributes()),
         places: None,
     }
+}
+
+/// What is told of machines and floating IPs.
+fn attributes() -> BTreeMap<OfferKind, BTreeSet<String>> {
+    let machine = ["public_ipv4", "private_ip", "address", "addresses", "name", "zone"];
+    let address = ["public_ipv4", "address"];
+    BTreeMap::from([
+        (OfferKind::Machine, machine.map(str::to_owned).into()),
+        (OfferKind::PublicIp, address.map(str::to_owned).into()),
+    ])
 }
 
 impl OpenStack {

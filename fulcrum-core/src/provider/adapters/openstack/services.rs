@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -259,6 +260,15 @@ pub(super) async fn service_of(
     };
     let all: Vec<_> = server.addresses.values().flatten().collect();
     let best = all.iter().find(|address| address.kind == "floating").or(all.first());
+    let ipv4 = |is_wanted: &dyn Fn(&wire::Address, Ipv4Addr) -> bool| {
+        let addresses = all.iter().filter_map(|address| Some((*address, address.addr.parse().ok()?)));
+        let mut wanted = addresses.filter(|(address, ip)| is_wanted(address, *ip));
+        wanted.next().map(|(address, _)| address.addr.clone())
+    };
+    let is_public = |address: &wire::Address, ip: Ipv4Addr| address.kind == "floating" || !ip.is_private();
+    put("public_ipv4", ipv4(&is_public).as_deref());
+    put("private_ip", ipv4(&|address, ip| !is_public(address, ip)).as_deref());
+    // As they were called until 0.2.
     put("address", best.map(|address| address.addr.as_str()));
     put("addresses", Some(&all.iter().map(|address| address.addr.as_str()).collect::<Vec<_>>().join(",")));
     put("name", Some(&server.name));

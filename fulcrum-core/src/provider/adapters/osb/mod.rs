@@ -88,6 +88,9 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
         settings: None,
+        attributes: Some(
+            OfferKind::ALL.into_iter().map(|(kind, _)| (kind, ["dashboard_url".to_owned()].into())).collect(),
+        ),
         places: None,
     }
 }

@@ -78,6 +78,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             ("ssh_key", SettingType::Text),
             ("user", SettingType::Text),
         ]),
+        attributes: Capabilities::machine_attributes(["node"]),
         places: None,
     }
 }

@@ -90,6 +90,7 @@ pub fn capabilities() -> Capabilities {
         poll_interval_ms: 2_000,
         list_lag_ms: None,
         settings: Capabilities::machine_settings([("image", SettingType::Text)]),
+        attributes: Capabilities::machine_attributes(["public_ipv4", "public_ip", "private_ip"]),
         places: None,
     }
 }

@@ -1,5 +1,7 @@
 //! Servers: looked for in all zones, and read as services.
 
+use std::net::Ipv4Addr;
+
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
@@ -99,9 +101,12 @@ impl Scaleway {
         let id = ServerRef { zone: zone.to_string(), server: server.id.clone() }.service();
         let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
         let region = region.ok_or_else(|| odd(&format!("the zone {zone}, which is not known")))?;
-        let addresses = server.public_ips.iter().map(|ip| ip.address.as_str()).collect::<Vec<_>>().join(" ");
+        let all = || server.public_ips.iter().map(|ip| ip.address.as_str());
+        let public_ipv4 = all().filter(|ip| ip.parse::<Ipv4Addr>().is_ok()).collect::<Vec<_>>().join(" ");
         let private = server.private_ip.clone().unwrap_or_default();
-        let attributes = [("public_ip", addresses), ("private_ip", private)];
+        // `public_ip` is what it was called until 0.2.
+        let addresses = all().collect::<Vec<_>>().join(" ");
+        let attributes = [("public_ipv4", public_ipv4), ("public_ip", addresses), ("private_ip", private)];
         let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
         Ok(Service {
             id: id.ok_or_else(|| odd("an id that is not valid"))?,

@@ -85,6 +85,7 @@ pub fn capabilities() -> Capabilities {
             ("user", SettingType::Text),
             ("user_data", SettingType::Text),
         ]),
+        attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
     }
 }

@@ -1,0 +1,59 @@
+//! What a sandbox tells of a service: addresses and names as real clouds have them, of networks for documentation (RFC 5737).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use crate::{
+    model::{OfferKind, Relation, ServiceId, setting_text},
+    provider::ProvisionRequest,
+};
+
+/// The attributes of the service that a request makes, the `number`th of its cloud.
+pub(super) fn of(request: &ProvisionRequest, id: &ServiceId, number: usize) -> BTreeMap<String, String> {
+    // It says what it belongs to, as real services do.
+    let belongs_to = |relation: Relation| {
+        let text = setting_text(request.settings.get(relation.word())?)?;
+        Some((relation.word().to_owned(), text))
+    };
+    let own =
+        own(request.kind, id.as_str(), number).into_iter().map(|(name, value)| (name.to_owned(), value));
+    let name = ("name".to_owned(), request.name.clone());
+    own.chain(Relation::ALL.into_iter().filter_map(belongs_to)).chain([name]).collect()
+}
+
+/// The attributes that a sandbox tells, by kind of product.
+pub(super) fn declared() -> BTreeMap<OfferKind, BTreeSet<String>> {
+    let of_kind = |kind: OfferKind| {
+        let own = own(kind, "", 0).into_iter().map(|(name, _)| name);
+        let relations = Relation::ALL.into_iter().filter(|relation| relation.is_of(kind)).map(Relation::word);
+        own.chain(relations).chain(["name"]).map(str::to_owned).collect()
+    };
+    OfferKind::ALL.into_iter().map(|(kind, _)| (kind, of_kind(kind))).collect()
+}
+
+fn own(kind: OfferKind, id: &str, number: usize) -> Vec<(&'static str, String)> {
+    let last = u32::try_from(number).unwrap_or_default();
+    let public = || {
+        let first = u32::from(Ipv4Addr::new(198, 51, 100, 0));
+        ("public_ipv4", Ipv4Addr::from(first.saturating_add(last % 256)).to_string())
+    };
+    let private = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)).saturating_add(last % (1 << 24)));
+    let host = format!("{id}.sandbox.example");
+    match kind {
+        OfferKind::Machine => vec![public(), ("private_ip", private.to_string())],
+        OfferKind::LoadBalancer | OfferKind::PublicIp => vec![public()],
+        OfferKind::Database => vec![
+            ("host", host),
+            ("port", "5432".to_owned()),
+            ("database", "main".to_owned()),
+            ("user", "admin".to_owned()),
+        ],
+        OfferKind::ObjectStorage => {
+            vec![("endpoint", "https://objects.sandbox.example".to_owned()), ("bucket", id.to_owned())]
+        }
+        OfferKind::Kubernetes => vec![("endpoint", format!("https://{host}:6443"))],
+        OfferKind::BlockStorage | OfferKind::Network | OfferKind::Other => Vec::new(),
+    }
+}
