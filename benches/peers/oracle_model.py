@@ -75,9 +75,15 @@ def month(price: Document, gib: int) -> Decimal:
     raise Unknown(f"charge {charge}")
 
 
+def market(price: Document) -> str:
+    """The pricing category: `on_demand`, `spot`, or `committed`, which has a term."""
+    option = price.get("purchase_option", "on_demand")
+    return option if isinstance(option, str) else next(iter(known(option, "committed")))
+
+
 def over_horizon(price: Document, gib: int, horizon: int) -> int:
     """A price line over the horizon: terms are renewed until its end."""
-    known(price, "charge", "once", "currency", "tax", "market", "term_months")
+    known(price, "charge", "once", "currency", "tax", "purchase_option", "term_months")
     if price["currency"] != "EUR":
         raise Unknown("currency")
     months, payments = horizon, 1
@@ -85,7 +91,7 @@ def over_horizon(price: Document, gib: int, horizon: int) -> int:
     if term > 0:
         terms = max(1, -(-horizon // term))
         months = terms * term
-        payments = terms if price.get("market") == "committed" else 1
+        payments = terms if market(price) == "committed" else 1
     once = net(price, Decimal(str(price.get("once", 0))))
     return micros(month(price, gib)) * months + micros(once) * payments
 
@@ -108,7 +114,7 @@ def place_key(place: Document, over: str) -> str:
 def admits(offer: Document, rule: Document, markets: list[str]) -> bool:
     """Whether a filter lets an offer pass; the markets are settled before."""
     known(rule, "jurisdiction", "attributes", "markets")
-    if offer["price"].get("market", "on_demand") not in (markets or ["on_demand"]):
+    if market(offer["price"]) not in (markets or ["on_demand"]):
         return False
     if area := rule.get("jurisdiction"):
         inside = AREAS.get(area, {area})

@@ -318,7 +318,10 @@ fn blueprint(rng: &mut SmallRng, kinds: &[&str]) -> Value {
             "network" if !machines.is_empty() => {
                 let name = format!("c{}", count + related.len());
                 related.push(json!({ "kind": "network", "replicas": { "min": 1, "max": 4 } }));
-                for machine in machines.choose_multiple(rng, 2) {
+                // What shares a machine waits for the same components.
+                let must_share = kinds.iter().any(|kind| matches!(*kind, "colocate" | "everywhere"));
+                let members = if must_share { machines.len() } else { 2 };
+                for machine in machines.choose_multiple(rng, members) {
                     let at = names.iter().position(|name| name == *machine).unwrap_or_default();
                     parts[at]["network"] = json!(name);
                 }

@@ -216,7 +216,7 @@ impl Blueprint {
             };
             if let Some((one, other)) = unshareable {
                 let message = format!(
-                    "`{one}` and `{other}` must share a machine, and a setting refers to what only one of them can be by then; leave the reference out"
+                    "`{one}` and `{other}` must share a machine, and a setting refers to what only one of them can be by then; write the same `after` for both, or leave the reference out"
                 );
                 return Err(DocumentError::at(path(), message));
             }
