@@ -20,6 +20,7 @@ Document = dict[str, Any]
 EU = set("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split())
 AREAS = {"EU": EU, "EEA": EU | {"IS", "LI", "NO"}}
 HOURS = 730
+RELATIONS = ("attach", "targets", "network")
 MANY = 250  # replicas where the blueprint sets no limit
 
 
@@ -190,21 +191,33 @@ class Model:
 
     def made_with(self, name: str) -> dict[str, str]:
         """The components that it names."""
-        return {word: self.parts[name][word] for word in ("attach", "targets", "network") if word in self.parts[name]}
+        return {word: self.parts[name][word] for word in RELATIONS if word in self.parts[name]}
 
     def may_share(self, one: str, other: str) -> bool:
-        """Whether two components may stand on one machine."""
+        """Whether two components may stand on one machine: beside one of several that are always together, beside all."""
         wants, others = self.made_with(one), self.made_with(other)
         if any(word in others and others[word] != wants[word] for word in wants):
             return False
+        groups = self.always_together(one), self.always_together(other)
+        return other in groups[0] or any(self.is_permitted(a, b) for a in groups[0] for b in groups[1])
+
+    def always_together(self, name: str) -> set[str]:
+        """The component, and those that are on each machine of it."""
+        group, found = {name}, True
+        while found:
+            lists = [set(c["colocate"]["components"]) for c in self.constraints if "colocate" in c]
+            more = {other for names in lists if names & group for other in names} - group
+            group, found = group | more, bool(more)
+        return group
+
+    def is_permitted(self, one: str, other: str) -> bool:
+        """Whether a condition itself lets these two share."""
         for constraint in self.constraints:
             ((kind, body),) = constraint.items()
             pair = {one, other}
             if kind == "share" and (body == "all" or pair <= set(body)):
                 return True
-            if kind == "colocate" and pair <= set(body["components"]):
-                return True
-            if kind == "everywhere" and body["component"] in pair:
+            if kind == "everywhere" and body["component"] in pair and one != other:
                 (rest,) = pair - {body["component"]}
                 if rest not in body.get("unless", []):
                     return True
@@ -541,6 +554,7 @@ def kinds(blueprint: Document, offers: list[Document]) -> set[str]:
     rules = [blueprint.get("where") or {}, *(part.get("where") or {} for part in blueprint["components"].values())]
     found |= {f"where.{name}" for rule in rules for name in rule}
     found |= {name for name in ("budget", "links", "provider_fees") if blueprint.get(name)}
+    found |= {word for word in RELATIONS for part in blueprint["components"].values() if word in part}
     found |= {"users" for part in blueprint["components"].values() if part.get("users")}
     if any(offer.get("stock") is not None for offer in offers):
         found.add("stock")
