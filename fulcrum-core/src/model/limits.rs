@@ -53,6 +53,8 @@ pub(crate) const MAX_OFFERS: usize = 500_000;
 pub(crate) const MAX_TABLE_PLACES: usize = 500_000;
 /// Surcharges that are due in one zone, or in a region as a whole.
 pub(crate) const MAX_SURCHARGES: usize = 32;
+/// Attributes of products that a row's `with` names.
+pub(crate) const MAX_WITH_ATTRIBUTES: usize = 8;
 /// Tiers of one price.
 pub(crate) const MAX_TIERS_PER_PRICE: usize = 100;
 /// Tiers of all offers of one catalogue: each offer has its own.

@@ -20,7 +20,6 @@ pub mod http;
 pub mod layers;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
-#[cfg(feature = "http")]
 mod surcharges;
 pub mod table;
 

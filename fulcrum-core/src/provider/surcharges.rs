@@ -50,7 +50,8 @@ pub(crate) fn with_least_disk(offer: Offer, gib: u64, paid_gib: u64) -> Option<O
     Some(with(Offer { capacity, ..offer }, surcharge))
 }
 
-fn least_disk(disk: &ElasticDisk, gib: u64) -> Option<Surcharge> {
+/// The line of the least size of a disk. `None` if it cannot be priced.
+pub(crate) fn least_disk(disk: &ElasticDisk, gib: u64) -> Option<Surcharge> {
     let monthly = disk.price.net_month(gib)?;
     let once = disk.price.net_once()?;
     let price = Price { charge: Charge::Monthly(monthly), once, tax: Tax::Net, ..disk.price.clone() };

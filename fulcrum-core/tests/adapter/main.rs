@@ -61,6 +61,8 @@ mod secrets;
 #[allow(unreachable_pub, reason = "as a module of its own")]
 mod seed;
 #[cfg(feature = "adapters")]
+mod shipped_tables;
+#[cfg(feature = "adapters")]
 mod unreadable_rows;
 #[cfg(feature = "adapters")]
 mod unretrievable_instances;

@@ -17,4 +17,5 @@ mod declared;
 mod explain;
 mod mutation;
 mod oracle;
+mod shipped_tables;
 mod threads;

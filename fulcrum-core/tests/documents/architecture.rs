@@ -403,8 +403,6 @@ const KNOWN_CIRCLES: [(&str, &[&str]); 4] = [
             "provider::http::response",
             "provider::http::response_error",
             "provider::http::sanitiser",
-            "provider::table::places",
-            "provider::table::rows_to_offers",
         ],
     ),
 ];

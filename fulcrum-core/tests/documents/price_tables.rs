@@ -481,3 +481,152 @@ async fn all_catalogues_of_a_document_together_have_an_end() {
     let why = of(1_001).open(folder.path()).await.expect_err("too many").to_string();
     assert!(why.contains("these are 1001; write at most 1000"), "{why}");
 }
+
+/// A row of another kind, without the cells of a machine.
+fn bare(kind: &str, cells: &[(&str, &str)]) -> String {
+    let none = [("kind", kind), ("vcpu", ""), ("memory_mib", ""), ("disk_gib", ""), ("monthly", "")];
+    // Of two cells of a column the first counts.
+    row(&cells.iter().copied().chain(none).collect::<Vec<_>>())
+}
+
+fn address(with: &str) -> String {
+    let attributes = format!("version=4;with={with}");
+    bare("public_ip", &[("sku", "ipv4"), ("monthly", "0.50"), ("attributes", &attributes)])
+}
+
+fn lines(offer: &Offer) -> Vec<&str> {
+    offer.surcharges.iter().map(|it| it.sku.as_str()).collect()
+}
+
+#[test]
+fn a_row_is_paid_with_the_products_that_it_names() {
+    let marked = row(&[("sku", "marked"), ("region", "r1"), ("attributes", "public_ipv4=extra")]);
+    let included = row(&[("sku", "included"), ("attributes", "public_ipv4=included")]);
+    let unmarked = row(&[("sku", "unmarked")]);
+    let balancer =
+        bare("load_balancer", &[("sku", "balancer"), ("monthly", "9"), ("attributes", "public_ipv4=extra")]);
+    let elsewhere = row(&[("sku", "elsewhere"), ("region", "r2")]);
+    let table = table(&[
+        &marked,
+        &included,
+        &unmarked,
+        &balancer,
+        &elsewhere,
+        &address("machine load_balancer public_ipv4=extra"),
+    ]);
+    assert!(table.rejected.is_empty() && table.quarantined.is_empty());
+    let paid: Vec<_> = table.offers.iter().map(|offer| (offer.sku.as_str(), lines(offer))).collect();
+    assert_eq!(
+        paid,
+        [
+            ("marked", vec!["ipv4"]),
+            ("included", vec![]),
+            ("unmarked", vec![]),
+            ("balancer", vec!["ipv4"]),
+            ("elsewhere", vec![]),
+            ("ipv4", vec![]),
+        ]
+    );
+    // A surcharge may name them, too. It is not sold by itself.
+    let surcharge = bare(
+        "surcharge",
+        &[("sku", "licence"), ("monthly", "3"), ("attributes", "with=machine public_ipv4=included")],
+    );
+    let offers = self::table(&[&included, &unmarked, &surcharge]).offers;
+    assert_eq!(offers.iter().map(lines).collect::<Vec<_>>(), [vec!["licence"], vec![]]);
+}
+
+#[test]
+fn a_product_of_which_a_part_has_no_price_is_left_out_and_named() {
+    let marked = row(&[("region", "*"), ("attributes", "public_ipv4=extra")]);
+    let table = table(&[&marked, &address("machine public_ipv4=extra")]);
+    assert_eq!(table.offers.iter().filter(|offer| offer.sku.as_str() == "small").count(), 1);
+    let [left_out] = table.rejected.as_slice() else { panic!("{:?}", table.rejected) };
+    assert_eq!(left_out.row, "acme/r2/small");
+    assert_eq!(
+        left_out.reason,
+        "its public_ipv4 is extra, and no row prices it there; add one with the attribute `with=machine public_ipv4=extra`"
+    );
+    // Of two rows that price the same part the first counts, as one address is ordered.
+    let dearer = address("machine public_ipv4=extra").replace("0.50", "0.60");
+    let twice = self::table(&[&marked, &address("machine public_ipv4=extra"), &dearer]).offers;
+    assert_eq!(lines(&twice[0]), ["ipv4"]);
+    assert_eq!(twice[0].surcharges[0].price.charge, Charge::Monthly(rust_decimal::Decimal::new(50, 2)));
+    // One that goes with all machines does not say that it is the address.
+    assert_eq!(self::table(&[&marked, &address("machine")]).offers.len(), 1);
+}
+
+#[test]
+fn a_disk_that_is_extra_is_bought_by_size() {
+    let database = |sku: &str, attributes: &str| {
+        bare("database", &[("sku", sku), ("vcpu", "2"), ("monthly", "20"), ("attributes", attributes)])
+    };
+    let disk = |sku: &str, price: &str, attributes: &str| {
+        bare(
+            "surcharge",
+            &[("sku", sku), ("unit", "GiB-month"), ("unit_price", price), ("attributes", attributes)],
+        )
+    };
+    let offers = table(&[
+        &database("single", "storage=extra;ha=no"),
+        &database("double", "storage=extra;ha=yes"),
+        &database("none", ""),
+        &disk("dear", "0.3", "with=database storage=extra ha=no"),
+        &disk("cheap", "0.1", "with=database storage=extra ha=no;least_gib=20"),
+        &disk("twice", "0.2", "with=database storage=extra ha=yes;least_gib=5;least_billed_gib=6"),
+        &block("volume", "0.01", ""),
+    ])
+    .offers;
+    let of = |sku: &str| offers.iter().find(|offer| offer.sku.as_str() == sku).expect("it is sold");
+    let disk_of = |sku: &str| of(sku).elastic_disk.as_ref().map(|disk| disk.sku.to_string());
+    assert_eq!(disk_of("single"), Some("cheap".to_owned()));
+    assert_eq!(disk_of("double"), Some("twice".to_owned()));
+    assert_eq!(disk_of("none"), None, "block storage is for machines");
+    assert_eq!(offers.len(), 4, "disks of other products are not sold by themselves");
+    // The least disk is there, and paid.
+    let least = |sku: &str| (of(sku).capacity.disk_gib, of(sku).surcharges[0].price.charge.clone());
+    let monthly = |cents: i64| Charge::Monthly(rust_decimal::Decimal::new(cents, 2));
+    assert_eq!(least("single"), (20, monthly(200)));
+    assert_eq!(least("double"), (5, monthly(120)));
+
+    let machines = [row(&[("disk_gib", "")]), row(&[("sku", "other"), ("disk_gib", "")])];
+    let table = table(&[
+        &machines[0],
+        &machines[1],
+        &block("volume", "0.05", "least_gib=10"),
+        &row(&[("sku", "own")]),
+    ]);
+    let [one, other, _, own] = table.offers.as_slice() else { panic!("{:?}", table.offers) };
+    assert_eq!((one.capacity.disk_gib, lines(one), lines(own)), (10, vec!["volume"], vec![]));
+    assert!(std::sync::Arc::ptr_eq(&one.surcharges, &other.surcharges), "their lines are shared");
+}
+
+#[test]
+fn a_mistake_about_parts_is_told_in_words() {
+    let surcharge =
+        |attributes: &str| mistake(&[&bare("surcharge", &[("monthly", "1"), ("attributes", attributes)])]);
+    for (attributes, words) in [
+        ("with=", "with: no kind of product is named; write with=machine"),
+        ("with=storage=extra", "with: no kind of product is named"),
+        ("with=machin", "with: \"machin\" is not a kind of offer"),
+        ("with=machine a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1", "with: name at most 8 attributes"),
+    ] {
+        let said = surcharge(attributes);
+        assert!(said.contains("line 2") && said.contains(words), "{attributes}: {said}");
+    }
+    let by_size = |attributes: &str| {
+        let cells = [("unit", "GiB-month"), ("unit_price", "0.1"), ("attributes", attributes)];
+        mistake(&[&bare("surcharge", &cells)])
+    };
+    for (attributes, words) in [
+        ("", "a price by quantity is the disk of other products; name them, as with=database"),
+        ("with=database;least_gib=few", "least_gib: write a whole number of GiB, 1 or more"),
+        ("with=database;least_gib=0", "least_gib: write a whole number of GiB"),
+        ("with=database;least_billed_gib=9", "least_billed_gib: write least_gib, too"),
+    ] {
+        let said = by_size(attributes);
+        assert!(said.contains("line 2") && said.contains(words), "{attributes}: {said}");
+    }
+    let spot = bare("public_ip", &[("monthly", "1"), ("market", "spot"), ("attributes", "with=machine")]);
+    assert!(mistake(&[&spot]).contains("with: what goes with other products is on demand"));
+}

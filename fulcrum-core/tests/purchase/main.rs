@@ -25,4 +25,5 @@ mod reservation;
 mod restored_ledger;
 mod saga;
 mod settings;
+mod shipped_tables;
 mod untrusted_plans;

@@ -49,6 +49,11 @@ fn main() -> ExitCode {
         if table.offers.is_empty() {
             complain("no offers; write a row for each price".to_owned());
         }
+        // No mistake: the row is right, and waits for the price of a part.
+        if let Some(first) = table.rejected.first() {
+            let (count, row, reason) = (table.rejected.len(), &first.row, &first.reason);
+            println!("  {count} not offered, such as {row}: {reason}");
+        }
         for left_out in &table.quarantined {
             complain(format!("left out: {} at {}: {}", left_out.sku, left_out.place, left_out.reason));
         }

@@ -117,7 +117,9 @@ impl SandboxConfig {
         let range = |[least, most]: [u64; 2]| (Duration::from_millis(least), Duration::from_millis(most));
         let (latency, operation) = (range(self.latency_ms), range(self.operation_ms));
         let id = table.provider.clone();
+        let rejected = table.rejected.clone();
         let mut builder = Sandbox::builder(table.provider.clone(), table.into_listed())
+            .rejected(rejected)
             .seed(self.seed)
             .latency(latency.0, latency.1)
             .operation(operation.0, operation.1);

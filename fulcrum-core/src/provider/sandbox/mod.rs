@@ -29,7 +29,7 @@ pub use config::{SandboxConfig, SandboxError};
 pub use faults::{Fault, FaultRule};
 pub use state::{SandboxReservation, SandboxResource};
 
-use super::{Base, Call, Capabilities, IdempotencyClass};
+use super::{Base, Call, Capabilities, IdempotencyClass, RejectedRow};
 use crate::model::{DeclaredSettings, Offer, OfferKind, PriceAuthority, ProviderId, ServiceId, SkuId};
 use state::{CloudState, Store};
 
@@ -46,6 +46,8 @@ struct Inner {
     id: ProviderId,
     capabilities: Capabilities,
     offers: Vec<Offer>,
+    /// Products of its table that it does not offer.
+    rejected: Vec<RejectedRow>,
     seed: u64,
     latency: (Duration, Duration),
     operation: (Duration, Duration),
@@ -100,6 +102,7 @@ impl Sandbox {
                 id,
                 capabilities: capabilities(class),
                 offers,
+                rejected: Vec::new(),
                 seed: 0,
                 latency: (Duration::ZERO, Duration::ZERO),
                 operation: (Duration::ZERO, Duration::ZERO),
@@ -198,6 +201,12 @@ impl SandboxBuilder {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.inner.seed = seed;
+        self
+    }
+
+    /// Products of its table that it does not offer, with reasons.
+    pub(crate) fn rejected(mut self, rows: Vec<RejectedRow>) -> Self {
+        self.inner.rejected = rows;
         self
     }
 

@@ -22,8 +22,8 @@ use crate::{
     model::{Charge, IdempotencyKey, Offer, Price, ProviderId, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
         Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
-        UsagePeriod, UsageStream, find_exact,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result,
+        ServiceStream, UsagePeriod, UsageStream, find_exact,
     },
 };
 
@@ -264,6 +264,10 @@ impl Provider for Sandbox {
             })?;
             cloud.after_effect(Call::Offers, &conditions, offers).await
         })
+    }
+
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.inner.rejected.clone()
     }
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {

@@ -17,6 +17,9 @@ use crate::model::{
     SkuId, SovereigntyObjective, ZoneId, is_hidden, limits,
 };
 
+/// A cell's value, or its column and the error.
+pub(super) type CellResult<T> = Result<T, (&'static str, String)>;
+
 /// A whole catalogue in one JSON document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -145,7 +148,7 @@ pub struct RegionDocument {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Row {
-    /// A kind of offer, `egress`, or `surcharge` on each machine of the place.
+    /// A kind of offer, `egress`, or `surcharge`: paid with other products, and not sold by itself.
     pub kind: String,
     /// The provider's product code.
     #[serde(deserialize_with = "sku")]
@@ -206,7 +209,8 @@ pub struct Row {
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub stock: Option<Decimal>,
-    /// Free attributes as `cpu=shared;family=cx`.
+    /// Free attributes as `cpu=shared;family=cx`. `with` names the products that a row is paid with, `least_gib` the least disk,
+    /// and `storage=extra` a part that another row prices.
     pub attributes: String,
     /// The day of the price.
     #[serde(deserialize_with = "date")]

@@ -4,6 +4,7 @@
 //! also hold both. See `examples/catalogue/README.md`.
 
 mod document;
+mod parts;
 mod places;
 mod quarantine;
 mod rows_to_offers;
@@ -17,7 +18,10 @@ pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
 pub use quarantine::{Quarantined, quarantine_reason};
 use serde_json::Value;
 
-use self::rows_to_offers::{Origin, RemainingLimits};
+use self::{
+    parts::Completeness,
+    rows_to_offers::{Origin, Reading},
+};
 use crate::{
     model::{
         DocumentError, Offer, ProviderId, bounded, from_cells, from_value, limits, nearest, parse_json,
@@ -39,7 +43,8 @@ pub struct Table {
     pub quarantined: Vec<Quarantined>,
     /// The quarantined offers themselves, which a catalogue names.
     pub quarantined_offers: Vec<Offer>,
-    /// Unreadable rows of a program's list; in a person's document they are errors.
+    /// Left out: products of which a part has no price, and unreadable rows of a program's list. In a person's document the
+    /// latter are errors.
     pub rejected: Vec<RejectedRow>,
 }
 
@@ -79,10 +84,20 @@ impl Table {
     /// # Errors
     /// [`TableError`] names file, line and column, and what to write instead.
     pub fn load(path: &Path) -> Result<Vec<Self>, TableError> {
-        Self::load_into(path, &mut RemainingLimits::default())
+        Self::load_into(path, &mut Reading::whole())
     }
 
-    fn load_into(path: &Path, remaining: &mut RemainingLimits) -> Result<Vec<Self>, TableError> {
+    /// As [`load`](Self::load), for an adapter, which adds what it orders with a product: of the parts that other rows price,
+    /// offers have only rows of kind `surcharge` and disk by size.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
+    pub(crate) fn load_bare(path: &Path) -> Result<Vec<Self>, TableError> {
+        Self::load_into(path, &mut Reading::new(Completeness::Bare))
+    }
+
+    fn load_into(path: &Path, reading: &mut Reading) -> Result<Vec<Self>, TableError> {
         let io = |source| TableError::Io { path: path.to_owned(), source };
         if path.is_dir() {
             let mut files: Vec<PathBuf> = std::fs::read_dir(path)
@@ -105,12 +120,12 @@ impl Table {
             let tables: Vec<Vec<Self>> = files
                 .iter()
                 .filter(is_start)
-                .map(|file| Self::load_into(file, remaining))
+                .map(|file| Self::load_into(file, reading))
                 .collect::<Result<_, _>>()?;
             return Ok(tables.into_iter().flatten().collect());
         }
         if extension(path) != "csv" && path.with_extension("csv").exists() {
-            return Self::load_into(&path.with_extension("csv"), remaining);
+            return Self::load_into(&path.with_extension("csv"), reading);
         }
         let text = read(path)?;
         let named = |file: &Path, source| TableError::Document { file: file.display().to_string(), source };
@@ -118,10 +133,10 @@ impl Table {
             let companion = path.with_extension("json");
             let provider: ProviderDocument =
                 Self::provider(&read(&companion)?).map_err(|error| named(&companion, error))?;
-            let table = Self::of_csv(&provider, &text, remaining).map_err(|error| named(path, error))?;
+            let table = Self::of_csv(&provider, &text, reading).map_err(|error| named(path, error))?;
             return Ok(vec![table]);
         }
-        Self::of_json(&text, remaining).map_err(|error| named(path, error))
+        Self::of_json(&text, reading).map_err(|error| named(path, error))
     }
 
     /// The provider's description, from the JSON file beside the CSV.
@@ -147,11 +162,12 @@ impl Table {
             provider,
             rows.into_iter().enumerate().collect(),
             origin,
-            &mut RemainingLimits::default(),
+            &mut Reading::whole(),
         )
     }
 
     /// As [`from_rows`](Self::from_rows), with rows of a dated table for what the API does not list, such as prices of disks.
+    /// The adapter adds what it orders, as with [`load_bare`](Self::load_bare).
     #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
     pub(crate) fn from_dated_and(
         provider: &ProviderDocument,
@@ -160,7 +176,7 @@ impl Table {
     ) -> Result<Self, DocumentError> {
         let origin = Origin::Listing { dated: dated.len() };
         let rows = dated.into_iter().chain(rows).enumerate().collect();
-        rows_to_offers::convert(provider, rows, origin, &mut RemainingLimits::default())
+        rows_to_offers::convert(provider, rows, origin, &mut Reading::new(Completeness::Bare))
     }
 
     /// As [`from_rows`](Self::from_rows), for rows in JSON. A text instead of a row is the reason why the row is missing.
@@ -183,7 +199,7 @@ impl Table {
             }
         }
         let origin = Origin::Listing { dated: 0 };
-        let mut table = rows_to_offers::convert(provider, rows, origin, &mut RemainingLimits::default())?;
+        let mut table = rows_to_offers::convert(provider, rows, origin, &mut Reading::whole())?;
         table.rejected.splice(..0, rejected);
         Ok(table)
     }
@@ -193,16 +209,12 @@ impl Table {
     /// # Errors
     /// [`DocumentError`] with the line and column of the mistake.
     pub fn from_csv(provider: &ProviderDocument, csv: &str) -> Result<Self, DocumentError> {
-        Self::of_csv(provider, csv, &mut RemainingLimits::default())
+        Self::of_csv(provider, csv, &mut Reading::whole())
     }
 
-    fn of_csv(
-        provider: &ProviderDocument,
-        csv: &str,
-        remaining: &mut RemainingLimits,
-    ) -> Result<Self, DocumentError> {
+    fn of_csv(provider: &ProviderDocument, csv: &str, reading: &mut Reading) -> Result<Self, DocumentError> {
         has_no_offers(provider)?;
-        rows_to_offers::convert(provider, Self::rows(csv)?, Origin::Document, remaining)
+        rows_to_offers::convert(provider, Self::rows(csv)?, Origin::Document, reading)
     }
 
     /// Parses rows with their line numbers, to combine them with rows of an API.
@@ -253,14 +265,14 @@ impl Table {
     /// # Errors
     /// [`DocumentError`] with the path, line and column of the mistake.
     pub fn from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
-        Self::of_json(json, &mut RemainingLimits::default())
+        Self::of_json(json, &mut Reading::whole())
     }
 
-    fn of_json(json: &str, remaining: &mut RemainingLimits) -> Result<Vec<Self>, DocumentError> {
-        Self::all_from_json(json, remaining).map_err(|error| error.located(json))
+    fn of_json(json: &str, reading: &mut Reading) -> Result<Vec<Self>, DocumentError> {
+        Self::all_from_json(json, reading).map_err(|error| error.located(json))
     }
 
-    fn all_from_json(json: &str, remaining: &mut RemainingLimits) -> Result<Vec<Self>, DocumentError> {
+    fn all_from_json(json: &str, reading: &mut Reading) -> Result<Vec<Self>, DocumentError> {
         check_rows(json)?;
         let document: CatalogueDocument = parse_json(json)?;
         if document.format != CatalogueDocument::FORMAT {
@@ -281,23 +293,20 @@ impl Table {
             .into_iter()
             .enumerate()
             .map(|(at, provider)| {
-                Self::from_document(provider, remaining)
+                Self::from_document(provider, reading)
                     .map_err(|error| error.inside(&format!("providers[{at}]")))
             })
             .collect()
     }
 
     /// The table of a provider's JSON document that holds its prices.
-    fn from_document(
-        mut provider: ProviderDocument,
-        remaining: &mut RemainingLimits,
-    ) -> Result<Self, DocumentError> {
+    fn from_document(mut provider: ProviderDocument, reading: &mut Reading) -> Result<Self, DocumentError> {
         let rows = std::mem::take(&mut provider.offers);
         rows_to_offers::convert(
             &provider,
             rows.into_iter().map(|row| (0, row)).collect(),
             Origin::Document,
-            remaining,
+            reading,
         )
     }
 }

@@ -1,14 +1,12 @@
-//! A provider's places and surcharges, indexed by name and shared between offers.
+//! A provider's places, indexed by name and shared between offers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use super::{ProviderDocument, RegionDocument, Row, rows_to_offers::Cell};
-use crate::model::{
-    Coordinates, DocumentError, Offer, OfferKind, Place, Provenance, RegionId, Surcharge, ZoneId, limits,
-};
+use super::{ProviderDocument, RegionDocument, Row, document::CellResult};
+use crate::model::{Coordinates, Place, ZoneId, limits};
 
 /// An index of a provider's regions and zones by name.
 pub(super) struct PlaceIndex<'a> {
@@ -46,7 +44,7 @@ impl<'a> PlaceIndex<'a> {
         }
     }
 
-    fn region(&self, name: &str) -> Cell<usize> {
+    fn region(&self, name: &str) -> CellResult<usize> {
         self.by_name.get(name).copied().ok_or_else(|| {
             let mut known: Vec<_> =
                 self.regions.iter().map(|region| region.id.as_str()).take(limits::MAX_SUGGESTIONS).collect();
@@ -58,7 +56,7 @@ impl<'a> PlaceIndex<'a> {
     }
 
     /// The places of a row.
-    pub(super) fn places(&self, row: &Row) -> Cell<Vec<Arc<Place>>> {
+    pub(super) fn places(&self, row: &Row) -> CellResult<Vec<Arc<Place>>> {
         let names: Vec<&str> = row.region.split_whitespace().collect();
         check_once("region", &names)?;
         let regions: Vec<usize> = match row.region.as_str() {
@@ -83,74 +81,10 @@ impl<'a> PlaceIndex<'a> {
     }
 }
 
-fn check_once(column: &'static str, names: &[&str]) -> Cell<()> {
+fn check_once(column: &'static str, names: &[&str]) -> CellResult<()> {
     let mut known = BTreeSet::new();
     match names.iter().find(|name| !known.insert(**name)) {
         Some(name) => Err((column, format!("{name:?} is named twice; name it once"))),
         None => Ok(()),
-    }
-}
-
-/// A surcharge on offers of some kinds, with the provenance of its row.
-#[derive(Debug)]
-pub(super) struct SurchargeRule {
-    pub(super) kinds: BTreeSet<OfferKind>,
-    pub(super) surcharge: Surcharge,
-    pub(super) provenance: Arc<Provenance>,
-}
-
-/// The surcharges on one kind of offer at one place, with the provenance of their rows.
-type SharedSurcharges = (Arc<Vec<Surcharge>>, Vec<Arc<Provenance>>);
-
-/// A rule with the position of its row.
-type NumberedRule = (usize, Arc<SurchargeRule>);
-
-/// Surcharges by place.
-#[derive(Debug, Default)]
-pub(super) struct Surcharges {
-    /// By region, and by zone if they apply to one zone only.
-    due: BTreeMap<(RegionId, Option<ZoneId>), Vec<NumberedRule>>,
-    known: BTreeMap<(RegionId, Option<ZoneId>, OfferKind), Option<SharedSurcharges>>,
-}
-
-impl Surcharges {
-    /// Adds the rule of a row.
-    pub(super) fn add(
-        &mut self,
-        position: usize,
-        place: &Place,
-        due: &Arc<SurchargeRule>,
-    ) -> Result<(), DocumentError> {
-        let here = self.due.entry((place.region.clone(), place.zone.clone())).or_default();
-        if here.len() >= limits::MAX_SURCHARGES {
-            let message = format!("more than {} surcharges in {place}; add some up", limits::MAX_SURCHARGES);
-            return Err(DocumentError::at("", message));
-        }
-        here.push((position, due.clone()));
-        Ok(())
-    }
-
-    /// The surcharges on an offer in the order of their rows; none if there are none.
-    pub(super) fn surcharges_on(&mut self, offer: &Offer) -> Option<SharedSurcharges> {
-        if self.due.is_empty() {
-            return None;
-        }
-        let (region, zone) = (offer.place.region.clone(), offer.place.zone.clone());
-        let due = &self.due;
-        let key = (region, zone, offer.kind);
-        let (region, zone, kind) = &key;
-        if let Some(known) = self.known.get(&key) {
-            return known.clone();
-        }
-        let at = |zone: Option<&ZoneId>| due.get(&(region.clone(), zone.cloned())).into_iter().flatten();
-        let in_zone = zone.as_ref().into_iter().flat_map(|zone| at(Some(zone)));
-        let mut here: Vec<_> = at(None).chain(in_zone).filter(|(_, due)| due.kinds.contains(kind)).collect();
-        here.sort_by_key(|(position, _)| *position);
-        let shared = (!here.is_empty()).then(|| {
-            let surcharges = here.iter().map(|(_, due)| due.surcharge.clone()).collect();
-            (Arc::new(surcharges), here.iter().map(|(_, due)| due.provenance.clone()).collect())
-        });
-        self.known.insert(key, shared.clone());
-        shared
     }
 }

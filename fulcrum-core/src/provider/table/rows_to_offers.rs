@@ -1,33 +1,27 @@
 //! Converts rows to offers.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use iso_currency::Currency;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::{
     ProviderDocument, Quarantined, Row, Table,
-    document::attributes,
-    places::{PlaceIndex, SurchargeRule, Surcharges},
+    document::{CellResult, attributes},
+    parts::{Completeness, Part, Parts},
+    places::PlaceIndex,
     quarantine_reason,
 };
 use crate::{
     model::{
-        Charge, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price, PriceAuthority,
-        Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier, is_hidden, limits,
-        weakest,
+        Charge, DocumentError, LegalEntity, Offer, OfferKind, Place, Price, PriceAuthority, Provenance,
+        PurchaseOption, RegionId, Resources, Seller, Tax, Tier, is_hidden, limits,
     },
     provider::RejectedRow,
 };
 
 /// Plausible years of a price. A day in the future is refused later, by code that has a clock.
 const OBSERVATION_YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
-
-/// A cell's value, or its column and the error.
-pub(super) type Cell<T> = Result<T, (&'static str, String)>;
 
 /// The origin of rows, which decides their authority and how a mistake is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,19 +42,31 @@ impl Origin {
     }
 }
 
-/// What remains of a catalogue's size limits, for all its providers together.
+/// How a catalogue is read: which parts its offers get, and what remains of the size limits of all its providers together.
 #[derive(Debug)]
-pub(super) struct RemainingLimits {
+pub(super) struct Reading {
+    completeness: Completeness,
     rows: usize,
     offers: usize,
     places: usize,
     tiers: usize,
 }
 
-impl Default for RemainingLimits {
-    fn default() -> Self {
-        let (rows, offers) = (limits::MAX_PRICE_ROWS, limits::MAX_OFFERS);
-        Self { rows, offers, places: limits::MAX_TABLE_PLACES, tiers: limits::MAX_TIERS_PER_CATALOGUE }
+impl Reading {
+    /// Nothing is used up yet.
+    pub(super) fn new(completeness: Completeness) -> Self {
+        Self {
+            completeness,
+            rows: limits::MAX_PRICE_ROWS,
+            offers: limits::MAX_OFFERS,
+            places: limits::MAX_TABLE_PLACES,
+            tiers: limits::MAX_TIERS_PER_CATALOGUE,
+        }
+    }
+
+    /// Offers with all that is paid with them.
+    pub(super) fn whole() -> Self {
+        Self::new(Completeness::Whole)
     }
 }
 
@@ -77,9 +83,10 @@ pub(super) fn convert(
     provider: &ProviderDocument,
     rows: Vec<(usize, Row)>,
     origin: Origin,
-    remaining: &mut RemainingLimits,
+    reading: &mut Reading,
 ) -> Result<Table, DocumentError> {
-    consume(&mut remaining.rows, rows.len(), limits::MAX_PRICE_ROWS, "rows")?;
+    let completeness = reading.completeness;
+    consume(&mut reading.rows, rows.len(), limits::MAX_PRICE_ROWS, "rows")?;
     provider.check()?;
     let index = PlaceIndex::new(provider);
     let seller = Arc::new(Seller {
@@ -98,9 +105,9 @@ pub(super) fn convert(
     };
     let mut offers = Vec::new();
     let mut egress: BTreeMap<RegionId, Arc<Price>> = BTreeMap::new();
-    let mut surcharges = Surcharges::default();
-    // A machine without a disk is completed when all block storage is known.
-    let mut is_diskless = Vec::new();
+    let mut parts = Parts::default();
+    // Offers are completed when all parts are known.
+    let mut have_no_disk = Vec::new();
     for (position, (number, row)) in rows.iter().enumerate() {
         let sold = match (read(&index, row, &seller, origin.authority(position)), origin) {
             (Ok(sold), _) => sold,
@@ -122,7 +129,7 @@ pub(super) fn convert(
         match sold {
             Sold::Traffic(price, places) => {
                 consume(
-                    &mut remaining.places,
+                    &mut reading.places,
                     places.len(),
                     limits::MAX_TABLE_PLACES,
                     "prices of traffic and surcharges",
@@ -130,40 +137,33 @@ pub(super) fn convert(
                 let price = Arc::new(price);
                 egress.extend(places.iter().map(|place| (place.region.clone(), price.clone())));
             }
-            Sold::Surcharge(due, places) => {
-                consume(
-                    &mut remaining.places,
-                    places.len(),
-                    limits::MAX_TABLE_PLACES,
-                    "prices of traffic and surcharges",
-                )?;
-                let due = Arc::new(due);
-                places.iter().try_for_each(|place| surcharges.add(position, place, &due))?;
-            }
-            Sold::Product(template, places) => {
-                consume(&mut remaining.offers, places.len(), limits::MAX_OFFERS, "offers")?;
+            Sold::Part(part, places) => add_part(&mut parts, reading, position, &part, &places)?,
+            Sold::Product { template, part, disk, places } => {
+                if let Some(part) = part.filter(|_| completeness == Completeness::Whole) {
+                    add_part(&mut parts, reading, position, &part, &places)?;
+                }
+                if let Some(disk) = disk {
+                    places.iter().for_each(|place| parts.add_block_storage(position, place, &disk));
+                }
+                consume(&mut reading.offers, places.len(), limits::MAX_OFFERS, "offers")?;
                 if let Charge::PerUnit { tiers, .. } = &template.price.charge {
                     let all = tiers.len().saturating_mul(places.len());
-                    consume(&mut remaining.tiers, all, limits::MAX_TIERS_PER_CATALOGUE, "tiers of prices")?;
+                    consume(&mut reading.tiers, all, limits::MAX_TIERS_PER_CATALOGUE, "tiers of prices")?;
                 }
                 for place in places {
                     let offer = Offer { place, ..(*template).clone() };
-                    is_diskless.push(offer.kind == OfferKind::Machine && row.disk_gib.is_none());
+                    let is_by_size = matches!(offer.price.charge, Charge::PerUnit { .. });
+                    have_no_disk.push(row.disk_gib.is_none() && !is_by_size);
                     offers.push(offer);
                 }
             }
         }
     }
-    let disks = block_storage(&offers);
-    for (mut offer, is_diskless) in offers.into_iter().zip(is_diskless) {
+    for (mut offer, has_no_disk) in offers.into_iter().zip(have_no_disk) {
         offer.egress = egress.get(&offer.place.region).cloned();
-        if let Some((due, from)) = surcharges.surcharges_on(&offer) {
-            offer.provenance = from.iter().fold(offer.provenance, |all, due| weakest(&all, due));
-            offer.surcharges = due;
-        }
-        if let Some((disk, provenance)) = disks.get(&offer.place.region).filter(|_| is_diskless) {
-            offer.provenance = weakest(&offer.provenance, provenance);
-            offer.elastic_disk = Some(disk.clone());
+        if let Err(why) = parts.complete(&mut offer, has_no_disk, completeness) {
+            table.rejected.push(RejectedRow::new(offer.id(), why));
+            continue;
         }
         match quarantine_reason(&offer) {
             None => table.offers.push(offer),
@@ -190,18 +190,38 @@ pub(super) fn row_name(position: usize, sku: Option<&str>, region: &str) -> Stri
     }
 }
 
+/// Adds a row that is paid with others, at each of its places.
+fn add_part(
+    parts: &mut Parts,
+    reading: &mut Reading,
+    position: usize,
+    part: &Arc<Part>,
+    places: &[Arc<Place>],
+) -> Result<(), DocumentError> {
+    let what = "prices of traffic and surcharges";
+    consume(&mut reading.places, places.len(), limits::MAX_TABLE_PLACES, what)?;
+    places.iter().try_for_each(|place| parts.add(position, place, part))
+}
+
 /// The meaning of one row.
 enum Sold {
     /// A product at each place; the template has none.
-    Product(Box<Offer>, Vec<Arc<Place>>),
+    Product {
+        template: Box<Offer>,
+        /// What it is for other products.
+        part: Option<Arc<Part>>,
+        /// What it is for machines, if it is block storage.
+        disk: Option<Arc<Part>>,
+        places: Vec<Arc<Place>>,
+    },
     /// Traffic out of the regions of these places.
     Traffic(Price, Vec<Arc<Place>>),
-    /// A surcharge at each place.
-    Surcharge(SurchargeRule, Vec<Arc<Place>>),
+    /// What is paid with products of each place, and not sold by itself.
+    Part(Arc<Part>, Vec<Arc<Place>>),
 }
 
 /// Names all missing mandatory cells at once.
-fn check_missing(row: &Row) -> Cell<()> {
+fn check_missing(row: &Row) -> CellResult<()> {
     let is_offer = row.kind != "egress";
     let cells = [
         ("kind", row.kind.is_empty(), "a kind of offer, or egress"),
@@ -226,7 +246,12 @@ fn check_missing(row: &Row) -> Cell<()> {
     }
 }
 
-fn read(index: &PlaceIndex<'_>, row: &Row, seller: &Arc<Seller>, authority: PriceAuthority) -> Cell<Sold> {
+fn read(
+    index: &PlaceIndex<'_>,
+    row: &Row,
+    seller: &Arc<Seller>,
+    authority: PriceAuthority,
+) -> CellResult<Sold> {
     check_missing(row)?;
     let price = price(row)?;
     let places = index.places(row)?;
@@ -235,59 +260,19 @@ fn read(index: &PlaceIndex<'_>, row: &Row, seller: &Arc<Seller>, authority: Pric
         return Ok(Sold::Traffic(price, places));
     }
     if row.kind == "surcharge" {
-        let (kinds, surcharge) = surcharge(row, price)?;
-        let due = SurchargeRule { kinds, surcharge, provenance: Arc::new(provenance(row, authority)?) };
-        return Ok(Sold::Surcharge(due, places));
+        let attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
+        let sku = row.sku.clone().ok_or(("sku", "write the code of the surcharge".to_owned()))?;
+        let provenance = Arc::new(provenance(row, authority)?);
+        let part = Part::of_surcharge(sku, price, &attributes, provenance)?;
+        return Ok(Sold::Part(Arc::new(part), places));
     }
-    Ok(Sold::Product(Box::new(offer(row, price, seller, authority)?), places))
-}
-
-/// The block storage that completes a machine in each region: SSD or unmarked `media` first, then the cheapest for 100 GiB, a
-/// common size of a system disk. The price per GiB is linear in all tables so far.
-fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, RegionDisk> {
-    let mut best: BTreeMap<RegionId, ((bool, Decimal), RegionDisk)> = BTreeMap::new();
-    let is_sane =
-        |offer: &&Offer| offer.kind == OfferKind::BlockStorage && quarantine_reason(offer).is_none();
-    for offer in offers.iter().filter(is_sane) {
-        let (Charge::PerUnit { .. }, PurchaseOption::OnDemand, Some(month)) =
-            (&offer.price.charge, offer.price.purchase_option, offer.price.net_month(100))
-        else {
-            continue;
-        };
-        let rank = (offer.attributes.get("media").is_some_and(|media| media != "ssd"), month);
-        let disk = || {
-            let disk = ElasticDisk { sku: offer.sku.clone(), price: offer.price.clone() };
-            (Arc::new(disk), offer.provenance.clone())
-        };
-        let entry = best.entry(offer.place.region.clone()).or_insert_with(|| (rank, disk()));
-        if rank < entry.0 {
-            *entry = (rank, disk());
-        }
-    }
-    best.into_iter().map(|(region, (_, disk))| (region, disk)).collect()
-}
-
-/// Block storage that completes a machine, and the provenance of its row.
-type RegionDisk = (Arc<ElasticDisk>, Arc<Provenance>);
-
-/// A surcharge for all machines of a place, or for the kinds that the attribute `with` names.
-fn surcharge(row: &Row, price: Price) -> Cell<(BTreeSet<OfferKind>, Surcharge)> {
-    if matches!(price.charge, Charge::PerUnit { .. }) {
-        return Err((
-            "unit_price",
-            "a surcharge is due once for each offer; fill hourly or monthly".to_owned(),
-        ));
-    }
-    let attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
-    let kinds = attributes.get("with").map_or("machine", String::as_str).split_whitespace();
-    let kinds = kinds.map(str::parse).collect::<Result<_, String>>();
-    let kinds = kinds.map_err(|message| ("attributes", format!("with: {message}")))?;
-    let sku = row.sku.clone().ok_or(("sku", "write the code of the surcharge".to_owned()))?;
-    Ok((kinds, Surcharge { sku, price }))
+    let template = Box::new(offer(row, price, seller, authority)?);
+    let (part, disk) = (Part::of_product(&template)?, Part::of_block_storage(&template)?);
+    Ok(Sold::Product { template, part: part.map(Arc::new), disk: disk.map(Arc::new), places })
 }
 
 /// Checks a price of traffic, which has no offer that could be quarantined.
-fn check_egress(price: &Price) -> Cell<()> {
+fn check_egress(price: &Price) -> CellResult<()> {
     match &price.charge {
         Charge::PerUnit { tiers, .. } if tiers.iter().any(|tier| tier.price < Decimal::ZERO) => {
             Err(("unit_price", "traffic has a negative price; write prices of zero or more".to_owned()))
@@ -297,7 +282,7 @@ fn check_egress(price: &Price) -> Cell<()> {
     }
 }
 
-fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthority) -> Cell<Offer> {
+fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthority) -> CellResult<Offer> {
     let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, egress or surcharge")))?;
     let mut attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
     if !row.architecture.is_empty() {
@@ -343,7 +328,7 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
 }
 
 /// Source, day and authority of a row's price.
-fn provenance(row: &Row, authority: PriceAuthority) -> Cell<Provenance> {
+fn provenance(row: &Row, authority: PriceAuthority) -> CellResult<Provenance> {
     let observed = row.observed.ok_or_else(|| ("observed", "write the day of the price".to_owned()))?;
     if !OBSERVATION_YEARS.contains(&observed.year()) {
         return Err((
@@ -360,7 +345,7 @@ fn provenance(row: &Row, authority: PriceAuthority) -> Cell<Provenance> {
     Ok(Provenance { source: row.source.clone(), observed, valid_until: None, authority })
 }
 
-fn whole(column: &'static str, number: Option<Decimal>) -> Cell<Option<u64>> {
+fn whole(column: &'static str, number: Option<Decimal>) -> CellResult<Option<u64>> {
     let Some(number) = number else { return Ok(None) };
     let is_whole = number.fract().is_zero() && !number.is_sign_negative();
     let whole = number.to_u64().filter(|whole| is_whole && *whole <= 1 << 40);
@@ -369,7 +354,7 @@ fn whole(column: &'static str, number: Option<Decimal>) -> Cell<Option<u64>> {
         .ok_or_else(|| (column, format!("{number} is no size; write a whole number of zero or more")))
 }
 
-fn price(row: &Row) -> Cell<Price> {
+fn price(row: &Row) -> CellResult<Price> {
     let charge = match (row.hourly, row.monthly, row.unit_price.is_empty()) {
         (Some(hourly), None, true) => Charge::Hourly(hourly),
         (None, Some(monthly), true) => Charge::Monthly(monthly),

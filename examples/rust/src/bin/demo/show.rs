@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fulcrum_core::{
     catalogue::Catalogue,
     compose::ComposeError,
-    model::{Lease, Order, Plan, StepState},
+    model::{Lease, LineKind, Order, Plan, StepState},
 };
 use iso_currency::Currency;
 use jiff::civil::Date;
@@ -85,7 +85,12 @@ fn lines(plan: &Plan, digits: &Digits, with_texts: bool) {
         let cost = digits.show(month(lease));
         line(&lease.place.to_string(), lease.sku.as_str(), &carries.join(" "), &cost);
         for price in lease.lines.iter().filter(|_| with_texts) {
-            println!("  {:<26} · {}", "", price.text);
+            // What is paid with the product is named: its disk, its address.
+            let part = match price.kind {
+                LineKind::Offer => String::new(),
+                LineKind::Disk | LineKind::Surcharge => format!("{}: ", price.sku),
+            };
+            println!("  {:<26} · {part}{}", "", price.text);
         }
     }
     for traffic in &plan.traffic {

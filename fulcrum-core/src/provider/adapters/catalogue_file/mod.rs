@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use crate::{
     model::{Offer, ProviderId},
     provider::{
-        Capabilities, OfferFilter, OfferStream, Provider,
+        Capabilities, OfferFilter, OfferStream, Provider, RejectedRow,
         table::{Table, TableError},
     },
 };
@@ -18,6 +18,7 @@ pub struct CatalogueFile {
     id: ProviderId,
     capabilities: Capabilities,
     offers: Vec<Offer>,
+    rejected: Vec<RejectedRow>,
 }
 
 impl CatalogueFile {
@@ -32,6 +33,7 @@ impl CatalogueFile {
             .map(|table| Self {
                 id: table.provider.clone(),
                 capabilities: Capabilities::offers_only(),
+                rejected: table.rejected.clone(),
                 offers: table.into_listed(),
             })
             .collect())
@@ -55,5 +57,8 @@ impl Provider for CatalogueFile {
         let offers: Vec<_> =
             self.offers.iter().filter(|offer| filter.admits(offer)).cloned().map(Ok).collect();
         stream::iter(offers).boxed()
+    }
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.rejected.clone()
     }
 }

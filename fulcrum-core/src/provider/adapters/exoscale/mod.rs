@@ -103,7 +103,7 @@ impl Exoscale {
             config.key.read_as(base, "env:EXOSCALE_API_KEY")?,
             config.secret.read_as(base, "env:EXOSCALE_API_SECRET")?,
         ];
-        let tables = Table::load(&base.to_read(&config.catalogue)?)
+        let tables = Table::load_bare(&base.to_read(&config.catalogue)?)
             .map_err(|error| setting(format!("catalogue: {error}")))?;
         let table = tables.into_iter().find(|table| table.provider == config.id);
         let missing = || {

@@ -117,7 +117,7 @@ impl Hetzner {
         let (listed, places) = match &config.catalogue {
             None => (Vec::new(), facts.regions.iter().map(|region| place(&config.id, region)).collect()),
             Some(path) => {
-                let tables = Table::load(&base.to_read(path)?).map_err(|error| setting(&error))?;
+                let tables = Table::load_bare(&base.to_read(path)?).map_err(|error| setting(&error))?;
                 let table = tables.into_iter().find(|table| table.provider == config.id);
                 let none = || {
                     setting(&format!(

@@ -155,7 +155,7 @@ impl OpenStackConfig {
         let base = &base.into();
         let setting = |why: String| HttpConfigError::Setting(why);
         let path = base.to_read(&self.catalogue)?;
-        let tables = Table::load(&path).map_err(|error| setting(format!("catalogue: {error}")))?;
+        let tables = Table::load_bare(&path).map_err(|error| setting(format!("catalogue: {error}")))?;
         let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();
         let table = tables.into_iter().find(|table| table.provider == self.id).ok_or_else(|| {
             let known = known.join(", ");

@@ -98,7 +98,7 @@ impl Proxmox {
             })?
             .with_error_mapper(errors::Errors);
         let wrong = |error: &dyn std::fmt::Display| setting(format!("catalogue: {error}"));
-        let tables = Table::load(&base.to_read(&config.catalogue)?).map_err(|error| wrong(&error))?;
+        let tables = Table::load_bare(&base.to_read(&config.catalogue)?).map_err(|error| wrong(&error))?;
         let table = tables.into_iter().find(|table| table.provider == config.id);
         let missing =
             || wrong(&format!("it has no prices of `{}`; set `id` to a provider of the table", config.id));
