@@ -9,11 +9,17 @@ use crate::support::{
     providers, seed,
 };
 use fulcrum_core::{
-    ledger::SqliteLedger,
-    model::{Blueprint, Order, OrderEventKind, OrderState, Policy, Shortage, StepState},
+    catalogue::{CatalogueBuilder, Rates},
+    compose::{ComposeOptions, Signal, compose},
+    ledger::{Ledger, SqliteLedger},
+    model::{
+        Blueprint, FailOver, Order, OrderEventKind, OrderState, Policy, Shortage, StepState, digest_of,
+        parse_json,
+    },
     provider::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
+        table::Table,
     },
     purchase::{Engine, PurchaseError},
 };
@@ -280,4 +286,45 @@ async fn whatever_fails(seed: u64) -> (bool, usize) {
     let (alive, of_key) = count(&all);
     assert_eq!((alive, of_key.len(), held(&order).len()), (expected, expected, expected), "{context}");
     (expected > 0, order.rounds.len())
+}
+
+/// An order of a version that let `other` be anything: the product that was chosen then is what is wanted now.
+#[tokio::test]
+async fn an_older_order_for_anything_goes_on_with_what_was_chosen() {
+    let provider = r#"{"id": "alpha", "name": "alpha", "legal_name": "alpha", "country": "DE",
+        "regions": [{"id": "r", "country": "DE"}]}"#;
+    let csv = "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,currency,tax,observed,source\n\
+        other,backup,r,,,,5,EUR,net,2026-11-01,a test\n\
+        other,monitoring,r,,,,1,EUR,net,2026-11-01,a test\n\
+        machine,small,r,2,4096,40,10,EUR,net,2026-11-01,a test\n\
+        machine,large,r,4,8192,80,20,EUR,net,2026-11-01,a test\n";
+    let offers = Table::from_csv(&parse_json(provider).expect("a provider"), csv).expect("a table").offers;
+    let sku = Some("small".parse().expect("a name"));
+    let cloud = Sandbox::builder("alpha".parse().expect("a name"), offers.clone());
+    let clouds = [cloud.fault(FaultRule { sku, ..lasting(Fault::SoldOut) }).build()];
+    let named = Blueprint::from_yaml(
+        "{ name: shop, components: { web: { vcpu: 2, replicas: 1 },
+             extra: { kind: other, replicas: 1, where: { skus: { allow: [backup] } } } } }",
+    )
+    .expect("a blueprint");
+    let mut unnamed = named.clone();
+    unnamed.components["extra"].filter = Default::default();
+    assert!(unnamed.check().is_err(), "nobody may write it so any more");
+    let mut catalogue = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
+    catalogue.extend(offers);
+    let mut plan = compose(&catalogue.build(), &named, &ComposeOptions::default(), &mut |_| Signal::Continue)
+        .expect("a plan");
+    plan.blueprint_digest = digest_of(&unnamed);
+    let first = engine(&clouds, SqliteLedger::in_memory().await.expect("a ledger"));
+    let mut order = first.accept(plan, Policy::default(), None).await.expect("accepted");
+    let fail_over = FailOver::new(unnamed).with_max_rise_percent(Decimal::from(500));
+    order.policy.fail_over = Some(Box::new(fail_over));
+    let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+    ledger.create(&order).await.expect("as an older version wrote it");
+    let order = engine(&clouds, ledger).drive(&order.id).await.expect("driven");
+    assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
+    let steps = order.steps.iter().filter(|step| matches!(step.state, StepState::Committed { .. }));
+    let mut bought: Vec<&str> = steps.map(|step| step.lease.sku.as_str()).collect();
+    bought.sort_unstable();
+    assert_eq!(bought, ["backup", "large"]);
 }
