@@ -1,22 +1,45 @@
 //! Partners: which lease is attached to which, forwards to which, is in which network, is a node of which cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{Blueprint, ComponentId, Lease, RegionId, Relation, RunningService};
+use crate::model::{
+    Blueprint, ComponentId, Lease, ProviderId, RegionId, Relation, RunningService, ServiceId, ZoneId,
+};
+
+/// A region of a provider.
+type Region = (ProviderId, RegionId);
+
+/// The leases of each component, by region.
+type ByRegion = HashMap<ComponentId, BTreeMap<Region, Vec<usize>>>;
+
+fn region(lease: &Lease) -> Region {
+    (lease.place.provider.clone(), lease.place.region.clone())
+}
 
 /// Notes for each lease the leases with which it is made. The leases are those of a plan that keeps together what must stand together.
+/// Time: O(leases × log leases), and what is noted.
 pub(super) fn assign(blueprint: &Blueprint, leases: &mut [Lease]) {
+    if blueprint.components.values().all(|component| component.relations().next().is_none()) {
+        return;
+    }
+    let mut by_region = ByRegion::new();
+    for (at, lease) in leases.iter().enumerate() {
+        for name in lease.replicas.keys() {
+            by_region.entry(name.clone()).or_default().entry(region(lease)).or_default().push(at);
+        }
+    }
     for (name, component) in &blueprint.components {
         for (relation, other) in component.relations() {
+            let (Some(these), Some(those)) = (by_region.get(name), by_region.get(other)) else { continue };
             let partners: Vec<(usize, Vec<usize>)> = match relation {
-                Relation::Attach => attach(blueprint, leases, name, other),
-                Relation::Targets => {
-                    holders(leases, name).map(|at| (at, beside(leases, at, other))).collect()
+                Relation::Attach => attach(blueprint, leases, these, (other, those)),
+                Relation::Targets | Relation::Network | Relation::NodesOf => {
+                    // One network or cluster of the region is enough to be in it.
+                    let most = if relation == Relation::Targets { usize::MAX } else { 1 };
+                    let near = |region| those.get(region).into_iter().flatten().take(most).copied().collect();
+                    let all = these.iter();
+                    all.flat_map(|(region, at)| at.iter().map(move |at| (*at, near(region)))).collect()
                 }
-                // One of each region is enough to be in it.
-                Relation::Network | Relation::NodesOf => holders(leases, name)
-                    .map(|at| (at, beside(leases, at, other).into_iter().take(1).collect()))
-                    .collect(),
             };
             for (at, with) in partners {
                 let with = with.into_iter().filter_map(|at| u32::try_from(at).ok()).collect();
@@ -26,54 +49,66 @@ pub(super) fn assign(blueprint: &Blueprint, leases: &mut [Lease]) {
     }
 }
 
-fn holders<'l>(leases: &'l [Lease], name: &'l ComponentId) -> impl Iterator<Item = usize> + use<'l> {
-    leases.iter().enumerate().filter(|(_, lease)| lease.replicas.contains_key(name)).map(|(at, _)| at)
+/// Room for parts at the wholes of one region: positions by zone.
+#[derive(Default)]
+struct Room {
+    left: HashMap<usize, u32>,
+    by_zone: BTreeMap<Option<ZoneId>, BTreeSet<usize>>,
 }
 
-fn region(lease: &Lease) -> (&str, &RegionId) {
-    (lease.place.provider.as_str(), &lease.place.region)
-}
+impl Room {
+    /// The first position with room, in a zone or anywhere.
+    fn first(&self, zone: Option<&ZoneId>) -> Option<usize> {
+        match zone {
+            Some(zone) => self.by_zone.get(&Some(zone.clone()))?.first().copied(),
+            None => self.by_zone.values().filter_map(|positions| positions.first().copied()).min(),
+        }
+    }
 
-/// The leases of a component in the region of a lease.
-fn beside(leases: &[Lease], at: usize, name: &ComponentId) -> Vec<usize> {
-    holders(leases, name).filter(|other| region(&leases[*other]) == region(&leases[at])).collect()
+    /// Takes one place at a position; whether there was one.
+    fn take(&mut self, at: usize, zone: Option<&ZoneId>) -> bool {
+        let Some(left) = self.left.get_mut(&at).filter(|left| **left > 0) else { return false };
+        *left -= 1;
+        if *left == 0
+            && let Some(positions) = self.by_zone.get_mut(&zone.cloned())
+        {
+            positions.remove(&at);
+        }
+        true
+    }
 }
 
 /// Each part with its whole. What is attached already stays so; then what is sold for one zone chooses, as it has less choice.
 fn attach(
     blueprint: &Blueprint,
     leases: &[Lease],
-    part: &ComponentId,
-    whole: &ComponentId,
+    parts: &BTreeMap<Region, Vec<usize>>,
+    (whole, wholes): (&ComponentId, &BTreeMap<Region, Vec<usize>>),
 ) -> Vec<(usize, Vec<usize>)> {
-    let mut room: BTreeMap<usize, u32> =
-        holders(leases, whole).map(|at| (at, leases[at].replicas.get(whole).copied().unwrap_or(0))).collect();
-    let service = |at: usize| -> Option<&RunningService> {
-        let id = leases[at].keeps.as_ref()?;
-        blueprint.running.services.iter().find(|service| service.id == *id)
-    };
-    let is_attached = |one: usize, other: usize| {
-        let to = service(one).and_then(|service| service.attach.as_ref());
-        to.is_some() && to == leases[other].keeps.as_ref()
-    };
-    let mut parts: Vec<usize> = holders(leases, part).collect();
-    parts.sort_by_key(|at| {
-        let is_running = service(*at).is_some_and(|service| service.attach.is_some());
-        (!is_running, leases[*at].place.zone.is_none(), *at)
-    });
+    let running: HashMap<&ServiceId, &RunningService> =
+        blueprint.running.services.iter().map(|service| (&service.id, service)).collect();
+    let attached_to = |at: usize| running.get(leases[at].keeps.as_ref()?)?.attach.as_ref();
+    let zone = |at: usize| leases[at].place.zone.as_ref();
     let mut attached = Vec::new();
-    for at in parts {
-        let zone = leases[at].place.zone.as_ref();
-        let is_near = |other: &usize| {
-            region(&leases[*other]) == region(&leases[at])
-                && zone.is_none_or(|zone| leases[*other].place.zone.as_ref() == Some(zone))
-        };
-        let free = || room.iter().filter(|(_, room)| **room > 0).map(|(other, _)| *other).filter(is_near);
-        let Some(to) = free().find(|other| is_attached(at, *other)).or_else(|| free().next()) else {
-            continue;
-        };
-        room.entry(to).and_modify(|room| *room -= 1);
-        attached.push((at, vec![to]));
+    for (region, parts) in parts {
+        let (mut room, mut kept) = (Room::default(), HashMap::new());
+        for at in wholes.get(region).into_iter().flatten().copied() {
+            room.left.insert(at, leases[at].replicas.get(whole).copied().unwrap_or(0));
+            room.by_zone.entry(zone(at).cloned()).or_default().insert(at);
+            kept.extend(leases[at].keeps.as_ref().map(|id| (id, at)));
+        }
+        let mut parts = parts.clone();
+        parts.sort_by_key(|at| (attached_to(*at).is_none(), zone(*at).is_none(), *at));
+        for at in parts {
+            let own = zone(at);
+            let before = attached_to(at).and_then(|id| kept.get(id)).copied();
+            let before = before.filter(|to| own.is_none() || zone(*to) == own);
+            let to = before.filter(|to| room.take(*to, zone(*to))).or_else(|| {
+                let to = room.first(own)?;
+                room.take(to, zone(to)).then_some(to)
+            });
+            attached.extend(to.map(|to| (at, vec![to])));
+        }
     }
     attached
 }

@@ -1,76 +1,109 @@
 //! Relations: what is attached to, serves, or is part of another component stands with it, and each lease says with which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Check, Violation};
-use crate::model::{ComponentId, FailureDomain, Lease, OfferKind, Relation};
+use crate::model::{ComponentId, Lease, Relation};
+
+/// Where replicas of one component are.
+#[derive(Debug, Default)]
+struct Presence {
+    /// Leases by region, and the replicas on them.
+    regions: BTreeMap<String, (u32, i128)>,
+    /// Replicas by zone, without those that are sold for a region as a whole.
+    zones: BTreeMap<String, i128>,
+}
+
+/// One pass over the plan, so that the checks do not grow with its square.
+struct Census<'p> {
+    presence: HashMap<&'p ComponentId, Presence>,
+    /// How many of a component are attached to a lease.
+    attached: HashMap<(&'p ComponentId, u32), u32>,
+}
+
+fn region(lease: &Lease) -> String {
+    format!("{}/{}", lease.place.provider, lease.place.region)
+}
+
+impl<'p> Census<'p> {
+    fn new(leases: &'p [Lease]) -> Self {
+        let mut census = Self { presence: HashMap::new(), attached: HashMap::new() };
+        for lease in leases {
+            for (name, count) in &lease.replicas {
+                let presence = census.presence.entry(name).or_default();
+                let here = presence.regions.entry(region(lease)).or_default();
+                *here = (here.0.saturating_add(1), here.1.saturating_add((*count).into()));
+                if lease.place.zone.is_some() {
+                    let here = presence.zones.entry(lease.place.to_string()).or_default();
+                    *here = here.saturating_add((*count).into());
+                }
+                for at in lease.partners.get(Relation::Attach.word()).into_iter().flatten() {
+                    let here = census.attached.entry((name, *at)).or_default();
+                    *here = here.saturating_add(1);
+                }
+            }
+        }
+        census
+    }
+
+    fn replicas(&self, name: &ComponentId) -> BTreeMap<&str, i128> {
+        let regions = self.presence.get(name).into_iter().flat_map(|presence| &presence.regions);
+        regions.map(|(region, (_, replicas))| (region.as_str(), *replicas)).collect()
+    }
+
+    fn zones(&self, name: &ComponentId) -> impl Iterator<Item = (&str, i128)> {
+        let zones = self.presence.get(name).into_iter().flat_map(|presence| &presence.zones);
+        zones.map(|(zone, count)| (zone.as_str(), *count))
+    }
+}
 
 impl Check<'_> {
     pub(super) fn relations(&self) -> Result<(), Violation> {
-        for (name, component) in &self.blueprint.components {
+        let components = &self.blueprint.components;
+        let is_plain = components.values().all(|component| component.relations().next().is_none());
+        if is_plain && self.plan.leases.iter().all(|lease| lease.partners.is_empty()) {
+            return Ok(());
+        }
+        let census = Census::new(&self.plan.leases);
+        let mut members: BTreeMap<(Relation, &ComponentId), Vec<&ComponentId>> = BTreeMap::new();
+        for (name, component) in components {
             for (relation, other) in component.relations() {
-                let place = format!("components.{name}.{relation}");
-                self.relation(relation, name, other).map_err(|message| Violation { place, message })?;
+                let checked = match relation {
+                    Relation::Attach => attach(&census, name, other),
+                    Relation::Targets => {
+                        same_regions((name, &census.replicas(name)), (other, &census.replicas(other)))
+                    }
+                    Relation::Network | Relation::NodesOf => {
+                        members.entry((relation, other)).or_default().push(name);
+                        Ok(())
+                    }
+                };
+                let place = || format!("components.{name}.{relation}");
+                checked.map_err(|message| Violation { place: place(), message })?;
             }
         }
+        for ((relation, hub), names) in members {
+            let all: BTreeMap<_, _> = names.iter().flat_map(|name| census.replicas(name)).collect();
+            let hubs = census.replicas(hub);
+            let several = hubs.iter().find(|(_, count)| **count > 1);
+            let checked = match several {
+                Some((region, count)) => Err(format!("{region} has {count} of {hub}")),
+                None => same_regions((names[0], &all), (hub, &hubs)),
+            };
+            checked.map_err(|message| Violation {
+                place: format!("components.{}.{relation}", names[0]),
+                message,
+            })?;
+        }
         for at in 0..self.plan.leases.len() {
-            self.partners(at)
+            self.partners(at, &census)
                 .map_err(|message| Violation { place: format!("leases[{at}].partners"), message })?;
         }
         Ok(())
     }
 
-    fn relation(&self, relation: Relation, name: &ComponentId, other: &ComponentId) -> Result<(), String> {
-        let regions = |name: &ComponentId| self.places(name, FailureDomain::Region);
-        match relation {
-            Relation::Attach => {
-                let (parts, wholes) = (regions(name), regions(other));
-                if parts != wholes {
-                    return Err(format!("by region there are {parts:?}, and of {other} {wholes:?}"));
-                }
-                let wholes = self.places(other, FailureDomain::Zone);
-                for (zone, count) in self.in_zones(name) {
-                    let most = wholes.get(&zone).copied().unwrap_or(0);
-                    if count > most {
-                        return Err(format!("{zone} has {count}, and {most} of {other}"));
-                    }
-                }
-                Ok(())
-            }
-            Relation::Targets => {
-                let (here, there) = (regions(name), regions(other));
-                same_keys(name, &here, other, &there)
-            }
-            Relation::Network | Relation::NodesOf => {
-                let hubs = regions(other);
-                if let Some((region, count)) = hubs.iter().find(|(_, count)| **count > 1) {
-                    return Err(format!("{region} has {count} of {other}"));
-                }
-                let mut members = BTreeMap::new();
-                for (member, component) in &self.blueprint.components {
-                    if component.related(relation) == Some(other) {
-                        members.extend(regions(member));
-                    }
-                }
-                same_keys(name, &members, other, &hubs)
-            }
-        }
-    }
-
-    /// Replicas of a component in zones, without those that are sold for a region as a whole.
-    fn in_zones(&self, name: &ComponentId) -> BTreeMap<String, i128> {
-        let mut zones = BTreeMap::new();
-        for (lease, ix) in self.plan.leases.iter().zip(&self.offers) {
-            if let Some(count) = lease.replicas.get(name).filter(|_| lease.place.zone.is_some()) {
-                *zones.entry(self.catalogue.place_key(*ix, FailureDomain::Zone)).or_default() +=
-                    i128::from(*count);
-            }
-        }
-        zones
-    }
-
     /// The lease names the leases with which it is made: those that its components' relations ask for, and no others.
-    fn partners(&self, at: usize) -> Result<(), String> {
+    fn partners(&self, at: usize, census: &Census<'_>) -> Result<(), String> {
         let lease = &self.plan.leases[at];
         let mut wanted: BTreeMap<&str, &ComponentId> = BTreeMap::new();
         for name in lease.replicas.keys() {
@@ -93,52 +126,67 @@ impl Check<'_> {
             if !is_distinct || !found.iter().all(is_beside) {
                 return Err(format!("{word} names a lease that is no {other} of its region"));
             }
+            let beside = || census.presence.get(other)?.regions.get(&region(lease));
             let count = match Relation::of_word(word) {
-                Some(Relation::Targets) => self.plan.leases.iter().filter(is_beside).count(),
+                Some(Relation::Targets) => beside().map_or(0, |(leases, _)| *leases as usize),
                 _ => 1,
             };
             if found.len() != count {
                 return Err(format!("{word} names {}, and {count} are there to be named", found.len()));
             }
             if word == Relation::Attach.word() {
-                self.attached(lease, found[0], positions[0])?;
+                self.attached(lease, (found[0], positions[0]), census)?;
             }
         }
         Ok(())
     }
 
     /// What is attached is in the zone of its machine, and each replica of the machine has one.
-    fn attached(&self, lease: &Lease, to: &Lease, position: u32) -> Result<(), String> {
+    fn attached(
+        &self,
+        lease: &Lease,
+        (to, position): (&Lease, u32),
+        census: &Census<'_>,
+    ) -> Result<(), String> {
         let zone = &lease.place.zone;
         if zone.is_some() && *zone != to.place.zone {
             return Err(format!("{} is attached in another zone", lease.offer));
         }
-        let names = lease
-            .replicas
-            .keys()
-            .filter_map(|name| Some((name, self.blueprint.components[name].attach.as_ref()?)));
-        for (name, other) in names {
-            let rivals = self.plan.leases.iter().filter(|one| {
-                one.replicas.contains_key(name)
-                    && one.partners.get(Relation::Attach.word()).is_some_and(|it| it.contains(&position))
-            });
+        for name in lease.replicas.keys() {
+            let Some(other) = &self.blueprint.components[name].attach else { continue };
             let room = to.replicas.get(other).copied().unwrap_or(0);
-            if rivals.count() > room as usize {
-                return Err(format!("more than {room} of {name} are attached to one {}", OfferKind::Machine));
+            if census.attached.get(&(name, position)).is_some_and(|count| *count > room) {
+                return Err(format!("more than {room} of {name} are attached to one of {other}"));
             }
         }
         Ok(())
     }
 }
 
-fn same_keys(
-    one: &ComponentId,
-    ones: &BTreeMap<String, i128>,
-    other: &ComponentId,
-    others: &BTreeMap<String, i128>,
+/// For each replica of the whole one of the part: in its region, and in its zone if the part is sold for one.
+fn attach(census: &Census<'_>, part: &ComponentId, whole: &ComponentId) -> Result<(), String> {
+    let (parts, wholes) = (census.replicas(part), census.replicas(whole));
+    let regions: BTreeSet<&str> = parts.keys().chain(wholes.keys()).copied().collect();
+    let count = |of: &BTreeMap<&str, i128>, region: &str| of.get(region).copied().unwrap_or(0);
+    for region in regions {
+        let (parts, wholes) = (count(&parts, region), count(&wholes, region));
+        if parts != wholes {
+            return Err(format!("{region} has {parts}, and {wholes} of {whole}"));
+        }
+    }
+    let wholes: BTreeMap<&str, i128> = census.zones(whole).collect();
+    match census.zones(part).find(|(zone, parts)| *parts > count(&wholes, zone)) {
+        Some((zone, parts)) => Err(format!("{zone} has {parts}, and {} of {whole}", count(&wholes, zone))),
+        None => Ok(()),
+    }
+}
+
+fn same_regions(
+    (one, ones): (&ComponentId, &BTreeMap<&str, i128>),
+    (other, others): (&ComponentId, &BTreeMap<&str, i128>),
 ) -> Result<(), String> {
-    let lacks = |here: &BTreeMap<String, i128>, there: &BTreeMap<String, i128>| {
-        here.keys().find(|place| !there.contains_key(*place)).cloned()
+    let lacks = |here: &BTreeMap<&str, i128>, there: &BTreeMap<&str, i128>| {
+        here.keys().find(|place| !there.contains_key(*place)).map(|place| (*place).to_owned())
     };
     match (lacks(ones, others), lacks(others, ones)) {
         (Some(place), _) => Err(format!("{place} has {one}, and no {other}")),
