@@ -152,7 +152,7 @@ class Model:
         self.costs: list[Term] = []
         self.slots: list[Slot] = []
         self.holds: dict[tuple[str, str, str], int] = {}
-        self.optional = {name for c in self.constraints for name in c.get("one_of", [])}
+        self.optional = self.not_needed()
         self.deployed = {name: self.linear.boolean() for name in sorted(self.optional)}
         most = None if cap is None else int(cap * self.horizon * 1_000_000) + 1
         for offer in offers:
@@ -169,6 +169,21 @@ class Model:
         for variable, cost in self.costs:
             # In main units a month, as solvers like small numbers.
             self.linear.cost[variable] += cost / (self.horizon * 1e6)
+
+    def not_needed(self) -> set[str]:
+        """The components of a `one_of`, parts of such ones, and what serves such ones alone."""
+        optional = {name for c in self.constraints for name in c.get("one_of", [])}
+        members: dict[str, set[str]] = defaultdict(set)
+        for name in self.parts:
+            made_with = self.made_with(name)
+            for word in ("attach", "targets"):
+                if word in made_with:
+                    members[name].add(made_with[word])
+            if "network" in made_with:
+                members[made_with["network"]].add(name)
+        while more := {name for name, of in members.items() if of <= optional} - optional:
+            optional |= more
+        return optional
 
     def objective(self, values: list[int]) -> Decimal:
         """The cost a month of whole values, exact."""

@@ -254,9 +254,10 @@ impl Catalogue {
         self.declared.settings.get(provider)
     }
 
-    /// The settings that all providers take.
-    pub(crate) fn settings(&self) -> &BTreeMap<ProviderId, DeclaredSettings> {
-        &self.declared.settings
+    /// All declarations of settings: those of providers, and those of single offers.
+    pub(crate) fn declared_settings(&self) -> impl Iterator<Item = &DeclaredSettings> {
+        let own = self.own_settings.values.iter().filter_map(Option::as_deref);
+        self.declared.settings.values().chain(own)
     }
 
     /// A message about the first setting with which an offer cannot be had, or the first attribute that nobody would tell of it; none

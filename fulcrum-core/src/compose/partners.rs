@@ -98,15 +98,15 @@ fn attach(
             kept.extend(leases[at].keeps.as_ref().map(|id| (id, at)));
         }
         let mut parts = parts.clone();
-        parts.sort_by_key(|at| (attached_to(*at).is_none(), zone(*at).is_none(), *at));
+        parts.sort_by_key(|at| (leases[*at].keeps.is_none(), zone(*at).is_none(), *at));
         for at in parts {
             let own = zone(at);
-            let before = attached_to(at).and_then(|id| kept.get(id)).copied();
-            let before = before.filter(|to| own.is_none() || zone(*to) == own);
-            let to = before.filter(|to| room.take(*to, zone(*to))).or_else(|| {
-                let to = room.first(own)?;
-                room.take(to, zone(to)).then_some(to)
-            });
+            // What is kept stays where it is.
+            let to = match &leases[at].keeps {
+                Some(_) => attached_to(at).and_then(|id| kept.get(id)).copied(),
+                None => room.first(own),
+            };
+            let to = to.filter(|to| room.take(*to, zone(*to)));
             attached.extend(to.map(|to| (at, vec![to])));
         }
     }

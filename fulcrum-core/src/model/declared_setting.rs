@@ -299,7 +299,7 @@ impl SettingType {
             (Self::Boolean, Value::String(text)) => {
                 text.parse::<bool>().map_or_else(|_| value.clone(), Value::from)
             }
-            (Self::Text | Self::Reference, Value::Number(_) | Value::Bool(_)) => {
+            (Self::Text | Self::Reference | Self::Choice(_), Value::Number(_) | Value::Bool(_)) => {
                 Value::String(setting_text(value).unwrap_or_default())
             }
             (_, value) => value.clone(),
@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn values_are_sent_in_their_type() {
-        let settings = json!({ "ports": "22, 443", "public": "false", "image": 12, "disk": "ssd", "extra": { "a": "1" } });
+        let settings = json!({ "ports": "22, 443", "public": "false", "image": 12, "disk": ["ssd"], "extra": { "a": "1" } });
         let settings: Settings = serde_json::from_value(settings).expect("settings");
         let typed = serde_json::to_value(declared().typed(OfferKind::Machine, &settings)).expect("JSON");
         let wanted = json!({ "ports": [22, 443], "public": false, "image": "12", "disk": "ssd", "extra": { "a": "1" } });

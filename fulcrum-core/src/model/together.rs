@@ -1,11 +1,14 @@
 //! What relations of components ask for: what stands together, what comes first, what a service is made with.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::Value;
 
 use super::{
-    Blueprint, Component, ComponentId, OfferKind, Relation, Settings,
+    Blueprint, Component, ComponentId, Constraint, OfferKind, Relation, Settings,
     template::{TemplatePart, parse_template},
 };
 
@@ -88,6 +91,43 @@ impl Blueprint {
             Together::SameRegions { hub, members, is_single }
         }));
         together
+    }
+
+    /// The components that name others, or are named.
+    pub(crate) fn related(&self) -> BTreeSet<&ComponentId> {
+        let naming = self.components.iter();
+        naming
+            .flat_map(|(name, component)| component.relations().flat_map(move |(_, other)| [name, other]))
+            .collect()
+    }
+
+    /// Components that need not be there: those of a `one_of`; parts of such ones; and what serves such ones alone.
+    pub(crate) fn optional(&self) -> BTreeSet<&ComponentId> {
+        let one_of = self.constraints.iter().filter_map(|constraint| match constraint {
+            Constraint::OneOf(names) => Some(names),
+            _ => None,
+        });
+        let mut optional: BTreeSet<&ComponentId> = one_of.flatten().collect();
+        if optional.is_empty() {
+            return optional;
+        }
+        let together = self.together();
+        loop {
+            let more: Vec<&ComponentId> = together
+                .iter()
+                .filter_map(|rule| match rule {
+                    Together::OneEach { part, whole } => optional.contains(whole).then_some(*part),
+                    Together::SameRegions { hub, members, .. } => {
+                        members.iter().all(|member| optional.contains(member)).then_some(*hub)
+                    }
+                })
+                .filter(|name| !optional.contains(name))
+                .collect();
+            if more.is_empty() {
+                return optional;
+            }
+            optional.extend(more);
+        }
     }
 
     /// Checks that relations name components, of kinds that they can have.

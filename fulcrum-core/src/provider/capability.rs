@@ -135,6 +135,15 @@ impl Capabilities {
         Some(BTreeMap::from([(OfferKind::Machine, attributes.map(str::to_owned).into())]))
     }
 
+    /// Without public addresses, where the configuration asks for none.
+    #[must_use]
+    pub(crate) fn with_public_ipv4(mut self, is_asked_for: bool) -> Self {
+        for told in self.attributes.iter_mut().flat_map(BTreeMap::values_mut).filter(|_| !is_asked_for) {
+            told.retain(|name| name != "public_ipv4" && name != "public_ip");
+        }
+        self
+    }
+
     /// Succeeds if a product of this kind can be made with all settings.
     ///
     /// # Errors

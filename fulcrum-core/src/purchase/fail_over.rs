@@ -22,7 +22,7 @@ use crate::{
     ledger::OrderUpdate,
     model::{
         Blueprint, FailOver, FailOverRound, OfferId, OfferKind, OrderEventKind, Plan, ProviderId, Running,
-        Shortage, Step, StepState,
+        ServiceId, Shortage, Step, StepState,
     },
     threads,
 };
@@ -140,6 +140,11 @@ impl Driver<'_> {
     fn with_bought(&self, policy: &FailOver) -> Result<Blueprint, String> {
         let mut blueprint = policy.blueprint.clone();
         self.name_what_is_other(&mut blueprint);
+        // What a bought service was made with stays, too.
+        let named = self.partners_of_bought();
+        for service in blueprint.running.services.iter_mut().filter(|service| named.contains(&service.id)) {
+            service.pinned = true;
+        }
         for mut service in Running::of_order(&self.order).services {
             service.pinned = true;
             blueprint.running.services.push(service);
@@ -201,9 +206,34 @@ impl Driver<'_> {
         ))
     }
 
+    /// The services that each lease of the present plan is, by position: what it keeps, or what its step has made.
+    fn services_of_leases(&self) -> Vec<Option<ServiceId>> {
+        let plan = &self.order.plan;
+        let indexes = plan.steps_of_leases(self.order.steps.len());
+        let of_step = |index: u32| {
+            let step = self.order.steps.iter().find(|step| step.index == index)?;
+            let service = step.state.service()?;
+            format!("{}/{}", step.provider, service.id).parse().ok()
+        };
+        let leases = plan.leases.iter().zip(indexes);
+        leases.map(|(lease, index)| lease.keeps.clone().or_else(|| of_step(index?))).collect()
+    }
+
+    /// The services with which bought ones were made.
+    fn partners_of_bought(&self) -> BTreeSet<ServiceId> {
+        let services = self.services_of_leases();
+        let bought =
+            self.order.steps.iter().filter(|step| matches!(step.state, StepState::Provisioned { .. }));
+        let positions = bought.flat_map(|step| step.lease.partners.values().flatten());
+        positions.filter_map(|at| services.get(usize::try_from(*at).ok()?)?.clone()).collect()
+    }
+
     /// Bought steps that carry other replicas in the new plan. The plan must have all that is bought, as it is.
     fn kept_steps(&self, plan: &Plan) -> Result<Vec<Step>, String> {
         let mut changed = Vec::new();
+        let services = self.services_of_leases();
+        let before = |at: &u32| services.get(usize::try_from(*at).ok()?)?.clone();
+        let then = |at: &u32| plan.leases.get(usize::try_from(*at).ok()?)?.keeps.clone();
         for step in &self.order.steps {
             let StepState::Provisioned { service } = &step.state else { continue };
             let name = format!("{}/{}", step.provider, service.id);
@@ -211,6 +241,15 @@ impl Driver<'_> {
                 plan.leases.iter().find(|lease| lease.keeps.as_ref().is_some_and(|id| id.as_str() == name));
             let lease = lease.filter(|lease| lease.size_gib == step.lease.size_gib);
             let lease = lease.ok_or_else(|| format!("the next best would change {name}, which is bought"))?;
+            // It was made with certain services, whatever their positions.
+            for (word, positions) in &step.lease.partners {
+                let made_with: BTreeSet<_> = positions.iter().filter_map(before).collect();
+                let now: BTreeSet<_> =
+                    lease.partners.get(word).into_iter().flatten().filter_map(then).collect();
+                if made_with != now {
+                    return Err(format!("the next best would give {name} other `{word}`"));
+                }
+            }
             if (&lease.replicas, &lease.partners) != (&step.lease.replicas, &step.lease.partners) {
                 // The service was made with its first settings.
                 let was_made_so = |(name, value): (&String, &serde_json::Value)| {

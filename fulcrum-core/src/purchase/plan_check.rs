@@ -2,7 +2,7 @@
 //! stranger's document, and nothing in it is believed.
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
@@ -161,18 +161,27 @@ pub(super) fn check_against(catalogue: &Catalogue, plan: &Plan, policy: &Policy)
 pub(super) fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
     let held: BTreeSet<&str> =
         plan.leases.iter().flat_map(|lease| lease.replicas.keys()).map(|name| name.as_str()).collect();
-    for (at, lease) in plan.leases.iter().enumerate() {
+    let kept = plan.leases.iter().filter(|lease| lease.keeps.is_some());
+    let kept: BTreeSet<&str> =
+        kept.flat_map(|lease| lease.replicas.keys()).map(|name| name.as_str()).collect();
+    for (at, lease) in plan.leases.iter().enumerate().filter(|(_, lease)| lease.keeps.is_none()) {
         let mut references: usize = 0;
         for value in lease.settings.values().flat_map(text_values) {
             for piece in parse_template(value, |name| lease.after.contains(name))
                 .map_err(PurchaseError::InvalidPlan)?
             {
-                let TemplatePart::Reference(Reference { component, .. }) = piece else { continue };
+                let TemplatePart::Reference(Reference { component, attribute, .. }) = piece else { continue };
                 references = references.saturating_add(1);
                 if references > MAX_REFERENCES {
                     return Err(PurchaseError::InvalidPlan(format!(
                         "the settings of leases[{at}] refer to others more than {MAX_REFERENCES} times; refer to \
                          less, and compose again"
+                    )));
+                }
+                if attribute != "id" && kept.contains(component) {
+                    return Err(PurchaseError::InvalidPlan(format!(
+                        "a setting refers to `{attribute}` of {component}, which it keeps, and of what is kept only the id is \
+                         known; write the value in its place"
                     )));
                 }
                 if !held.contains(component) {
@@ -186,21 +195,23 @@ pub(super) fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
     Ok(())
 }
 
-/// Whether each lease's partners are in its region and come before it, and carry what its setting of that name refers to.
+/// Whether each lease's partners are in its region and come before it, carry what its setting of that name refers to, and have room.
 pub(super) fn check_partners(plan: &Plan) -> Result<(), String> {
+    let mut attached: BTreeMap<(&str, u32), u32> = BTreeMap::new();
     for (at, lease) in plan.leases.iter().enumerate() {
         for (word, positions) in &lease.partners {
             let fail = |why: &str| Err(format!("leases[{at}].partners.{word} {why}; compose again"));
-            if Relation::of_word(word).is_none() {
-                return fail("is no relation");
-            }
+            let Some(relation) = Relation::of_word(word) else { return fail("is no relation") };
             let setting = lease.settings.get(word).and_then(serde_json::Value::as_str).unwrap_or_default();
             let pieces = parse_template(setting, |name| lease.after.contains(name))?;
             let [TemplatePart::Reference(Reference { component, attribute: "id", .. })] = &*pieces else {
                 return fail("is of no setting that refers to a component");
             };
-            if positions.is_empty() {
-                return fail("is empty");
+            let component = *component;
+            let is_distinct = positions.iter().collect::<BTreeSet<_>>().len() == positions.len();
+            if !is_distinct || positions.is_empty() || (relation != Relation::Targets && positions.len() > 1)
+            {
+                return fail("does not name what it belongs to once");
             }
             for position in positions {
                 let Some(other) = usize::try_from(*position).ok().and_then(|at| plan.leases.get(at)) else {
@@ -210,8 +221,20 @@ pub(super) fn check_partners(plan: &Plan) -> Result<(), String> {
                 if places[0] != places[1] || other.rank >= lease.rank {
                     return fail("names a lease of another region, or one that comes later");
                 }
-                if !other.replicas.keys().any(|name| name.as_str() == *component) {
+                let Some(room) = other.replicas.get(component) else {
                     return fail("names a lease of another component");
+                };
+                if relation == Relation::Attach {
+                    if lease.place.zone.is_some() && lease.place.zone != other.place.zone {
+                        return fail("names a lease of another zone");
+                    }
+                    for name in lease.replicas.keys() {
+                        let count = attached.entry((name.as_str(), *position)).or_default();
+                        *count = count.saturating_add(1);
+                        if *count > *room {
+                            return fail("names a lease to which others are attached already");
+                        }
+                    }
                 }
                 if let (Some(kept), None) = (&lease.keeps, &other.keeps) {
                     return Err(format!(

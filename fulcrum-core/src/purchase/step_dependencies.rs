@@ -136,7 +136,7 @@ impl StepDependencies {
             }
         };
         let index_of = plan.steps_of_leases(steps.len());
-        // The ids of the services of some leases of the plan.
+        // The ids of the services of some leases of the plan. One that may be missing is left out.
         let partners = |positions: &[u32]| -> Result<Value, String> {
             let id_of = |position: &u32| {
                 let at = usize::try_from(*position).ok()?;
@@ -149,11 +149,17 @@ impl StepDependencies {
                 };
                 own.map(|service| service.id.as_str().to_owned()).or_else(kept)
             };
-            let ids: Option<Vec<String>> = positions.iter().map(id_of).collect();
-            let ids = ids.ok_or("what it belongs to is not there")?;
+            let ids: Vec<String> = positions.iter().filter_map(id_of).collect();
+            if ids.is_empty() {
+                return Err("what it belongs to is not there".to_owned());
+            }
             let reference = Reference { component: "a partner", attribute: "id", is_raw: false };
             ids.iter().try_for_each(|id| check_substitution(reference, id))?;
-            Ok(Value::String(ids.join(",")))
+            let text = ids.join(",");
+            if text.len() > MAX_SETTINGS_BYTES {
+                return Err(format!("the ids of what it belongs to have {} bytes", text.len()));
+            }
+            Ok(Value::String(text))
         };
         // Each reference is resolved once.
         let known: RefCell<BTreeMap<(String, String, bool), String>> = RefCell::default();

@@ -31,7 +31,8 @@ async fn broker() -> Imitation {
 }
 
 async fn catalogue(cloud: &Imitation) -> Catalogue {
-    ingest(&[cloud.provider.clone()], None, IngestOptions::new(jiff::Timestamp::now(), Rates::none())).await
+    let all = std::slice::from_ref(&cloud.provider);
+    ingest(all, None, IngestOptions::new(jiff::Timestamp::now(), Rates::none())).await
 }
 
 fn blueprint(settings: &Value) -> Blueprint {

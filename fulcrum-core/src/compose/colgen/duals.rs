@@ -66,7 +66,11 @@ impl Duals {
                         }
                     }
                 }
-                RowTerm::MustUse(_) | RowTerm::Pinned(_) | RowTerm::Retained(_) | RowTerm::Resource(..) => {
+                RowTerm::MustUse(_)
+                | RowTerm::Pinned(_)
+                | RowTerm::Attached(..)
+                | RowTerm::Retained(_)
+                | RowTerm::Resource(..) => {
                     duals.terms.push((term.clone(), dual));
                 }
             }
@@ -114,6 +118,14 @@ impl Duals {
             let most = match term {
                 RowTerm::MustUse(offer) if *offer == candidate.offer => *dual,
                 RowTerm::Pinned(at) if candidate.retained() == Some(*at) => (*dual).max(0),
+                RowTerm::Attached(parts, whole, component) => match candidate.retained() {
+                    Some(at) if parts.contains(&at) => *dual,
+                    Some(at) if *whole == Some(at) => {
+                        let most = problem.components[*component].max;
+                        dual.saturating_neg().max(0).saturating_mul(most.into())
+                    }
+                    _ => 0,
+                },
                 RowTerm::Resource(at, only) => {
                     let all = dual.saturating_mul(metrics.uses[*at].into());
                     if only.is_empty() { all } else { all.max(0) }

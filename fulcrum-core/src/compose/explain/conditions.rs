@@ -109,13 +109,12 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
             text_values(value).iter().any(|text| text.contains("${"))
                 || others.any(|other| other != value)
                 || catalogue
-                    .settings()
-                    .values()
+                    .declared_settings()
                     .any(|declared| !declared.admits(component.kind, setting, value))
         };
         // Without a setting that somebody needs the blueprint would be stricter.
         let is_needed =
-            |setting: &&String| catalogue.settings().values().any(|declared| declared.needs(setting));
+            |setting: &&String| catalogue.declared_settings().any(|declared| declared.needs(setting));
         component
             .settings
             .keys()
@@ -125,7 +124,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
     });
     let relations = components().flat_map(|(name, component)| {
         let is_needed = |relation: Relation| {
-            catalogue.settings().values().any(|declared| declared.needs(relation.word()))
+            catalogue.declared_settings().any(|declared| declared.needs(relation.word()))
         };
         let relations = component.relations().filter(move |(relation, _)| !is_needed(*relation));
         relations.map(|(relation, _)| Condition::Relation(name.clone(), relation))

@@ -14,7 +14,7 @@ use crate::{
         formulation::eligibility,
         options::{ComposeOptions, Progress, Signal},
     },
-    model::{Blueprint, Charge, Component, Dimension, OfferId, OfferKind, OfferMode, Plan},
+    model::{Blueprint, Charge, Component, Dimension, Interface, OfferId, OfferKind, OfferMode, Plan},
 };
 
 /// Why an offer is not in a plan.
@@ -67,8 +67,9 @@ pub fn why_not(
     let refusals: Vec<Option<String>> = blueprint
         .components
         .iter()
-        .map(|(name, component)| {
-            refusal(catalogue, blueprint, component, ix).map(|why| format!("{name}: {why}"))
+        .zip(blueprint.interfaces())
+        .map(|((name, component), interface)| {
+            refusal((catalogue, ix), blueprint, component, &interface).map(|why| format!("{name}: {why}"))
         })
         .collect();
     if refusals.iter().all(Option::is_some) {
@@ -110,10 +111,10 @@ fn missing(catalogue: &Catalogue, offer: &OfferId) -> String {
 
 /// Why a component cannot run on an offer.
 fn refusal(
-    catalogue: &Catalogue,
+    (catalogue, ix): (&Catalogue, OfferIx),
     blueprint: &Blueprint,
     component: &Component,
-    ix: OfferIx,
+    interface: &Interface<'_>,
 ) -> Option<String> {
     if component.kind != catalogue.kind(ix) {
         return Some(format!("needs a {}, this is a {}", component.kind, catalogue.kind(ix)));
@@ -129,9 +130,7 @@ fn refusal(
     if let Some(clause) = catalogue.failed_clause(ix, &own) {
         return Some(format!("its own where.{clause} does not allow it"));
     }
-    let at = blueprint.components.values().position(|one| std::ptr::eq(one, component));
-    let interface = at.and_then(|at| blueprint.interfaces().into_iter().nth(at));
-    if let Some(unknown) = interface.and_then(|interface| catalogue.interface_fault(ix, &interface)) {
+    if let Some(unknown) = catalogue.interface_fault(ix, interface) {
         return Some(unknown);
     }
     let (demand, capacity) = (component.demand(), catalogue.capacity(ix));

@@ -102,13 +102,15 @@ impl<'a> Eligibility<'a> {
         allowed
     }
 
-    /// The same for a running service, whose minimum term is no new commitment.
+    /// The same for a running service, whose minimum term is no new commitment. `may_stay` says of a component whether it may be on
+    /// it.
     pub(crate) fn allowed_to_stay(
         &mut self,
         ix: OfferIx,
+        may_stay: &dyn Fn(usize) -> bool,
         sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
-        self.passing(ix, self.catalogue.kind(ix), false, sets)
+        self.passing(ix, self.catalogue.kind(ix), Some(may_stay), sets)
     }
 
     fn compute(
@@ -117,14 +119,14 @@ impl<'a> Eligibility<'a> {
         key: Key,
         sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
-        if key.term_months > self.horizon_months { None } else { self.passing(ix, key.kind, true, sets) }
+        if key.term_months > self.horizon_months { None } else { self.passing(ix, key.kind, None, sets) }
     }
 
     fn passing(
         &mut self,
         ix: OfferIx,
         sold: OfferKind,
-        is_new: bool,
+        may_stay: Option<&dyn Fn(usize) -> bool>,
         sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
         let passes: Vec<bool> = self
@@ -138,8 +140,11 @@ impl<'a> Eligibility<'a> {
         let mut set = ComponentBitSet::default();
         for (position, (component, interface, filter)) in self.components.iter().enumerate() {
             // A running service has its settings already.
-            let is_made = || !is_new || self.catalogue.interface_fault(ix, interface).is_none();
-            if component.kind == sold && passes[*filter] && is_made() {
+            let is_fit = || match may_stay {
+                Some(may_stay) => may_stay(position),
+                None => self.catalogue.interface_fault(ix, interface).is_none(),
+            };
+            if component.kind == sold && passes[*filter] && is_fit() {
                 set.insert(position);
             }
         }

@@ -21,7 +21,7 @@ use crate::{
     },
     model::{
         Blueprint, Charge, Component, ComponentId, Constraint, Dimension, Measure, OfferKind, OfferMode,
-        SovereigntyReport, Together,
+        RunningService, ServiceId, SovereigntyReport, Together,
     },
 };
 
@@ -93,10 +93,23 @@ pub(crate) struct RunningGroup {
     pub(crate) members: Vec<(ComponentIx, u32)>,
     pub(crate) size_gib: u64,
     pub(crate) is_pinned: bool,
+    /// What its services are attached to, where that matters.
+    pub(crate) attached_to: Option<AttachedTo>,
 }
 
-/// What the services of a group have in common: offer, replicas, disk, and whether they are pinned.
-type RunningGroupKey = (OfferIx, Vec<(ComponentIx, u32)>, u64, bool);
+/// The running service to which others are attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AttachedTo {
+    /// Position of its group in `Problem::running`; none if it cannot stay.
+    pub(crate) group: Option<usize>,
+    /// The component whose replicas have something attached.
+    pub(crate) whole: ComponentIx,
+}
+
+/// What the services of a group have in common: offer, replicas, disk, whether they are pinned, and to what they are attached. One to
+/// which others are attached is alone.
+type RunningGroupKey<'b> =
+    (OfferIx, Vec<(ComponentIx, u32)>, u64, bool, Option<&'b ServiceId>, Option<&'b ServiceId>);
 
 /// The blueprint and the part of the catalogue that can serve it.
 #[derive(Debug)]
@@ -137,15 +150,7 @@ impl<'a> Problem<'a> {
         options: &ComposeOptions,
         watch: &mut dyn FnMut(&Progress) -> Signal,
     ) -> Result<Self, ComposeError> {
-        let optional: BTreeSet<&ComponentId> = blueprint
-            .constraints
-            .iter()
-            .filter_map(|constraint| match constraint {
-                Constraint::OneOf(components) => Some(components),
-                _ => None,
-            })
-            .flatten()
-            .collect();
+        let optional = blueprint.optional();
         let dimensions = dimensions(blueprint);
         let components: IdVec<ComponentIx, ComponentSpec> = blueprint
             .components
@@ -199,9 +204,19 @@ impl<'a> Problem<'a> {
         }
         for rule in self.blueprint.together() {
             let Together::OneEach { part, whole } = rule else { continue };
-            let (part, whole) = (self.component(part), self.component(whole));
-            let most = self.components[part].max.min(self.components[whole].max);
-            for component in [part, whole] {
+            let pair = [part, whole].map(|name| self.component(name));
+            // One that is not limited follows the other one.
+            let limits = [part, whole].map(|name| self.blueprint.components[name].replicas.max);
+            let [part, whole] = pair.map(|component| self.components[component].max);
+            let most = match limits {
+                [None, Some(_)] => whole,
+                [Some(_), None] => part,
+                _ => part.min(whole),
+            };
+            for (component, limit) in pair.into_iter().zip(limits) {
+                if limit.is_none() {
+                    self.components[component].max = most.max(self.components[component].min);
+                }
                 let spec = &mut self.components[component];
                 spec.max = spec.max.min(most.max(spec.min));
             }
@@ -304,16 +319,36 @@ impl<'a> Problem<'a> {
     /// size as stock.
     fn collect_running(&mut self, eligibility: &mut Eligibility<'_>) {
         let (catalogue, blueprint) = (self.catalogue, self.blueprint);
-        let mut group: BTreeMap<RunningGroupKey, Vec<usize>> = BTreeMap::new();
-        for (at, service) in blueprint.running.services.iter().enumerate() {
+        let services = &blueprint.running.services;
+        let related = blueprint.related();
+        let attaches = blueprint.components.values().any(|component| component.attach.is_some());
+        // To what is not listed nothing is attached.
+        let known: BTreeSet<&ServiceId> = services.iter().map(|service| &service.id).collect();
+        let target =
+            |service: &'a RunningService| service.attach.as_ref().filter(|id| attaches && known.contains(id));
+        let targets: BTreeSet<&ServiceId> = services.iter().filter_map(target).collect();
+        let mut group: BTreeMap<RunningGroupKey<'_>, Vec<usize>> = BTreeMap::new();
+        for (at, service) in services.iter().enumerate() {
             let Some(ix) = catalogue.find(&service.offer) else { continue };
             let mut members: Vec<_> =
                 service.replicas.iter().map(|(name, count)| (self.component(name), *count)).collect();
             members.sort_unstable();
-            group.entry((ix, members, service.size_gib, service.pinned)).or_default().push(at);
+            let own = Some(&service.id).filter(|id| targets.contains(id));
+            let key = (ix, members, service.size_gib, service.pinned, target(service), own);
+            group.entry(key).or_default().push(at);
         }
-        for ((ix, members, size_gib, is_pinned), services) in group {
-            let Some(allowed) = eligibility.allowed_to_stay(ix, &mut self.allowed) else { continue };
+        let mut group_of: BTreeMap<&ServiceId, usize> = BTreeMap::new();
+        let mut attached: Vec<(usize, &ServiceId, ComponentIx)> = Vec::new();
+        for ((ix, members, size_gib, is_pinned, target, own), services) in group {
+            // What belongs together stays as it was: nothing is made anew for what is kept.
+            let may_stay = |position: usize| {
+                let Some((name, component)) = blueprint.components.get_index(position) else { return false };
+                let was_there = members.iter().any(|(member, _)| member.index() == position);
+                (was_there || !related.contains(name)) && (component.attach.is_none() || target.is_some())
+            };
+            let Some(allowed) = eligibility.allowed_to_stay(ix, &may_stay, &mut self.allowed) else {
+                continue;
+            };
             let Some(base) = self.base_cost(ix, 0, true) else { continue };
             let Some(metrics) = self.metrics(ix) else { continue };
             let (class, shape) = (self.places.class(catalogue, ix), self.shape(ix));
@@ -328,7 +363,16 @@ impl<'a> Problem<'a> {
                 metrics,
                 base,
             });
-            self.running.push(RunningGroup { services, members, size_gib, is_pinned });
+            let own_group = self.running.len();
+            group_of.extend(own.map(|id| (id, own_group)));
+            let parts =
+                members.iter().filter_map(|(part, _)| blueprint.components[part.index()].attach.as_ref());
+            let whole = parts.map(|whole| self.component(whole)).next();
+            attached.extend(target.zip(whole).map(|(id, whole)| (own_group, id, whole)));
+            self.running.push(RunningGroup { services, members, size_gib, is_pinned, attached_to: None });
+        }
+        for (part, target, whole) in attached {
+            self.running[part].attached_to = Some(AttachedTo { group: group_of.get(target).copied(), whole });
         }
     }
 

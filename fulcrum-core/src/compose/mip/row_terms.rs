@@ -22,6 +22,9 @@ pub(crate) enum RowTerm {
     MustUse(OfferIx),
     /// One lease that retains pinned services, at this position in `Problem::running`, with all replicas on them.
     Pinned(usize),
+    /// Retained groups whose services are attached to one service, less the replicas of a component that stay on that one, whose
+    /// position in `Problem::running` is the second.
+    Attached(Vec<usize>, Option<usize>, ComponentIx),
     /// Replicas of a component that stay on their lease.
     Retained(ComponentIx),
     /// A weighted sum of measures.
@@ -42,6 +45,11 @@ impl RowTerm {
                     |(component, count): &(ComponentIx, u32)| on(&column.members, *component) >= *count;
                 i64::from(column.retained == Some(*at) && problem.running[*at].members.iter().all(holds))
             }
+            Self::Attached(parts, whole, component) => match column.retained {
+                Some(at) if parts.contains(&at) => 1,
+                Some(at) if *whole == Some(at) => -i64::from(on(&column.members, *component)),
+                _ => 0,
+            },
             Self::Retained(component) => column.retained.map_or(0, |at| {
                 on(&column.members, *component).min(on(&problem.running[at].members, *component)).into()
             }),

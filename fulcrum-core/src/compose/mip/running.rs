@@ -1,12 +1,14 @@
 //! Running services: rows for pinned services and for moves.
 
+use std::collections::BTreeMap;
+
 use super::{
     builder::Builder,
     model::{Role, Var},
     row_terms::RowTerm,
 };
 use crate::{
-    compose::formulation::ids::ComponentIx,
+    compose::formulation::{ids::ComponentIx, problem::AttachedTo},
     model::{Measure, RunningService, to_micros},
 };
 
@@ -18,6 +20,7 @@ impl Builder<'_> {
             return;
         }
         self.pinned();
+        self.attached();
         let mut moves = Vec::new();
         for component in self.problem.components.ids() {
             let of = |service: &RunningService| service.replicas.get(self.problem.name(component)).copied();
@@ -45,6 +48,22 @@ impl Builder<'_> {
             let all = group.services.len() as i64;
             let artificial = self.artificial(all);
             self.lease_row((Some(all), None), RowTerm::Pinned(at), artificial);
+        }
+    }
+
+    /// What is attached stays only with what it is attached to: of each part no more than replicas stay there.
+    fn attached(&mut self) {
+        let problem = self.problem;
+        // By the service to which they are attached, and by component.
+        let mut parts: BTreeMap<(Option<usize>, ComponentIx, ComponentIx), Vec<usize>> = BTreeMap::new();
+        for (at, group) in problem.running.iter().enumerate() {
+            let Some(AttachedTo { group: to, whole }) = group.attached_to else { continue };
+            for (part, _) in &group.members {
+                parts.entry((to, whole, *part)).or_default().push(at);
+            }
+        }
+        for ((to, whole, _), parts) in parts {
+            self.lease_row((None, Some(0)), RowTerm::Attached(parts, to, whole), None);
         }
     }
 

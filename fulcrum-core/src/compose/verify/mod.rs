@@ -276,14 +276,7 @@ impl Check<'_> {
     }
 
     fn replicas(&self) -> Result<(), Violation> {
-        let optional: BTreeSet<&ComponentId> = self
-            .blueprint
-            .constraints
-            .iter()
-            .flat_map(
-                |constraint| if let Constraint::OneOf(names) = constraint { names.as_slice() } else { &[] },
-            )
-            .collect();
+        let optional = self.blueprint.optional();
         for (name, component) in &self.blueprint.components {
             let n = self.n(name);
             let is_enough = n >= component.replicas.min.into() || (n == 0 && optional.contains(name));

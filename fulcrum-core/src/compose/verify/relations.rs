@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Check, Violation};
-use crate::model::{ComponentId, Lease, Relation};
+use crate::model::{ComponentId, Lease, Relation, RunningService, ServiceId};
 
 /// Where replicas of one component are.
 #[derive(Debug, Default)]
@@ -95,9 +95,38 @@ impl Check<'_> {
                 message,
             })?;
         }
+        let running: HashMap<&ServiceId, &RunningService> =
+            self.blueprint.running.services.iter().map(|service| (&service.id, service)).collect();
+        let related = self.blueprint.related();
+        for (at, lease) in self.plan.leases.iter().enumerate() {
+            if let Some(service) = lease.keeps.as_ref().and_then(|id| running.get(id)) {
+                self.stays_as_it_was(lease, service, &related)
+                    .map_err(|message| Violation { place: format!("leases[{at}]"), message })?;
+            }
+        }
         for at in 0..self.plan.leases.len() {
             self.partners(at, &census)
                 .map_err(|message| Violation { place: format!("leases[{at}].partners"), message })?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is made anew for what is kept: what belongs together is where it was, and attached to what it was.
+    fn stays_as_it_was(
+        &self,
+        lease: &Lease,
+        service: &RunningService,
+        related: &BTreeSet<&ComponentId>,
+    ) -> Result<(), String> {
+        let is_new = |name: &&ComponentId| related.contains(name) && !service.replicas.contains_key(*name);
+        if let Some(name) = lease.replicas.keys().find(is_new) {
+            return Err(format!("{} is kept, and {name} was not on it", service.id));
+        }
+        for at in lease.partners.get(Relation::Attach.word()).into_iter().flatten() {
+            let to = usize::try_from(*at).ok().and_then(|at| self.plan.leases.get(at)?.keeps.as_ref());
+            if to.is_none() || to != service.attach.as_ref() {
+                return Err(format!("{} is kept, and attached to something else", service.id));
+            }
         }
         Ok(())
     }

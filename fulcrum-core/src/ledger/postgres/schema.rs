@@ -176,6 +176,15 @@ async fn adopt(connection: &mut PgConnection, schema: &str) -> Result<(), Failur
     let is_taken: bool = sqlx::query_scalar("SELECT to_regclass('fulcrum.orders') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?;
+    let from = quoted(schema);
+    let is_there: bool = sqlx::query_scalar("SELECT to_regclass($1 || '._sqlx_migrations') IS NOT NULL")
+        .bind(&from)
+        .fetch_one(&mut *connection)
+        .await?;
+    // Another host has moved it since it was found.
+    if is_taken && !is_there {
+        return Ok(());
+    }
     if is_taken {
         return Err(store_error(format!(
             "the database has two ledgers: one in the schema fulcrum, and one of an older version in {schema}; move the one \
@@ -183,7 +192,6 @@ async fn adopt(connection: &mut PgConnection, schema: &str) -> Result<(), Failur
         ))
         .into());
     }
-    let from = quoted(schema);
     // It may have been moved since it was found.
     sqlx::raw_sql(AssertSqlSafe(format!("LOCK TABLE {from}._sqlx_migrations IN ACCESS EXCLUSIVE MODE")))
         .execute(&mut *connection)

@@ -179,15 +179,12 @@ impl Part {
             return Ok(None);
         }
         let with = offer.attributes.get("with").map(|with| With::parse(with)).transpose()?;
-        if with.is_some_and(|with| !with.kinds.contains(&OfferKind::Machine)) {
+        let with = with.unwrap_or_else(With::machines);
+        if !with.kinds.contains(&OfferKind::Machine) {
             return Ok(None);
         }
         let disk = SizedDisk::of(&offer.sku, &offer.price, &offer.attributes)?;
-        let part = |disk| Self {
-            with: With::machines(),
-            paid: Paid::Disk(disk),
-            provenance: offer.provenance.clone(),
-        };
+        let part = |disk| Self { with, paid: Paid::Disk(disk), provenance: offer.provenance.clone() };
         Ok(disk.map(part))
     }
 
@@ -220,8 +217,8 @@ type NumberedPart = (usize, Arc<Part>);
 pub(super) struct Parts {
     /// By region, and by zone if they apply to one zone only.
     by_place: BTreeMap<(RegionId, Option<ZoneId>), Vec<NumberedPart>>,
-    /// The disk of a region's machines.
-    disks: BTreeMap<RegionId, NumberedPart>,
+    /// The best disk of a region for all machines, and those for some of them.
+    disks: BTreeMap<RegionId, Vec<NumberedPart>>,
     /// The lines of equal offers, by the positions of their rows.
     shared: BTreeMap<Vec<usize>, Arc<Vec<Surcharge>>>,
 }
@@ -247,9 +244,13 @@ impl Parts {
     pub(super) fn add_block_storage(&mut self, position: usize, place: &Place, part: &Arc<Part>) {
         let rank = |(_, part): &NumberedPart| part.disk().map(|disk| disk.rank);
         let disk = (position, part.clone());
-        let best = self.disks.entry(place.region.clone()).or_insert_with(|| disk.clone());
-        if rank(&disk) < rank(best) {
-            *best = disk;
+        let here = self.disks.entry(place.region.clone()).or_default();
+        let is_for_all = |(_, part): &NumberedPart| part.with.attributes.is_empty();
+        let best = here.iter().position(is_for_all).filter(|_| is_for_all(&disk));
+        match best {
+            Some(at) if rank(&disk) < rank(&here[at]) => here[at] = disk,
+            None if here.len() < limits::MAX_SURCHARGES => here.push(disk),
+            Some(_) | None => {}
         }
     }
 
@@ -272,7 +273,7 @@ impl Parts {
         if completeness == Completeness::Whole {
             check_extras(offer, &here)?;
         }
-        let of_region = disks.get(region).filter(|_| offer.kind == OfferKind::Machine);
+        let of_region = disks.get(region).into_iter().flatten().filter(|(_, part)| part.with.admits(offer));
         let sized =
             here.iter().copied().chain(of_region).filter_map(|(at, part)| Some((*at, part, part.disk()?)));
         let disk = sized.filter(|_| has_no_disk).min_by_key(|(at, _, disk)| (disk.rank, *at));

@@ -92,6 +92,7 @@ impl Ec2 {
         let capabilities = Capabilities {
             places: Some(places),
             ..capabilities(cloud.config.client_token, cloud.config.list_lag_ms)
+                .with_public_ipv4(cloud.config.public_ip)
         };
         Self { capabilities, cloud: Arc::new(cloud) }
     }

@@ -149,7 +149,7 @@ impl Exoscale {
             id: config.id.clone(),
             capabilities: Capabilities {
                 places: Some(zones.keys().map(ToString::to_string).collect()),
-                ..capabilities(config.list_lag_ms)
+                ..capabilities(config.list_lag_ms).with_public_ipv4(config.public_ip)
             },
             zones: Arc::new(zones),
             settings: Arc::new(Settings {

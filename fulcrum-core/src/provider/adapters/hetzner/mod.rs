@@ -136,7 +136,7 @@ impl Hetzner {
         Ok(Self {
             id: config.id.clone(),
             client,
-            capabilities: capabilities(config.list_lag_ms),
+            capabilities: capabilities(config.list_lag_ms).with_public_ipv4(config.public_ipv4),
             settings: Arc::new(Settings {
                 image: config.image.clone(),
                 public_ipv4: config.public_ipv4,

@@ -4,11 +4,16 @@ use serde_json::{Map, Value};
 
 use crate::model::{DeclaredSetting, DeclaredSettings, SettingType};
 
-/// The settings that a plan takes; `None` if its schema names none, or takes any others beside them.
+/// Keywords beside `properties` that add properties of their own.
+const COMPOSED: [&str; 7] =
+    ["allOf", "anyOf", "oneOf", "$ref", "if", "patternProperties", "dependentSchemas"];
+
+/// The settings that a plan takes; `None` if its schema names none, or says that it takes others. A schema that does not say so is
+/// read as closed, so that a misspelt setting is found before the purchase.
 pub(super) fn declared(schemas: &Value) -> Option<DeclaredSettings> {
     let schema = schemas.pointer("/service_instance/create/parameters")?.as_object()?;
     let is_open = match schema.get("additionalProperties") {
-        None | Some(Value::Bool(false)) => schema.contains_key("patternProperties"),
+        None | Some(Value::Bool(false)) => COMPOSED.iter().any(|keyword| schema.contains_key(*keyword)),
         Some(_) => true,
     };
     let properties = schema.get("properties")?.as_object()?;
@@ -107,6 +112,8 @@ mod tests {
             json!({ "properties": properties, "additionalProperties": true }),
             json!({ "properties": properties, "additionalProperties": { "type": "string" } }),
             json!({ "properties": properties, "patternProperties": {} }),
+            json!({ "properties": properties, "allOf": [{ "properties": { "b": {} } }] }),
+            json!({ "properties": properties, "$ref": "#/definitions/more" }),
         ] {
             assert_eq!(read(schema.clone()), None, "{schema}");
         }

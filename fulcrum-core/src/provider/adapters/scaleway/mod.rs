@@ -131,7 +131,7 @@ impl Scaleway {
             client,
             capabilities: Capabilities {
                 places: Some(zones.iter().map(ToString::to_string).collect()),
-                ..capabilities()
+                ..capabilities().with_public_ipv4(config.public_ip)
             },
             zones,
             settings: Arc::new(Settings {
