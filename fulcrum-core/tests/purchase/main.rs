@@ -12,6 +12,7 @@ mod fail_over;
 mod faulty_provider;
 mod federation;
 mod isolation;
+mod kept_relations;
 mod lifecycle;
 mod multi_call;
 mod non_idempotent;
