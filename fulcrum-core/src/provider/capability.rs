@@ -136,6 +136,7 @@ impl Capabilities {
     }
 
     /// Without public addresses, where the configuration asks for none.
+    #[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "scaleway"))]
     #[must_use]
     pub(crate) fn with_public_ipv4(mut self, is_asked_for: bool) -> Self {
         for told in self.attributes.iter_mut().flat_map(BTreeMap::values_mut).filter(|_| !is_asked_for) {

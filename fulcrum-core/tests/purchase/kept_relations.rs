@@ -79,9 +79,8 @@ fn planned(text: &str) -> Plan {
 async fn market(faults: &[FaultRule]) -> (Vec<Sandbox>, Engine) {
     let builder = Sandbox::builder("alpha".parse().expect("a name"), offers());
     let clouds = vec![faults.iter().fold(builder, |builder, rule| builder.fault(rule.clone())).build()];
-    let all = providers(&clouds);
-    let engine =
-        async move { Engine::new(all, Arc::new(SqliteLedger::in_memory().await.expect("a ledger"))) };
+    let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
     (clouds, engine)
 }
 
