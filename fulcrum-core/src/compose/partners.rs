@@ -1,6 +1,8 @@
 //! Partners: which lease is attached to which, forwards to which, is in which network, is a node of which cluster.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
 
 use crate::model::{
     Blueprint, ComponentId, Lease, ProviderId, RegionId, Relation, RunningService, ServiceId, ZoneId,
@@ -10,7 +12,7 @@ use crate::model::{
 type Region = (ProviderId, RegionId);
 
 /// The leases of each component, by region.
-type ByRegion = HashMap<ComponentId, BTreeMap<Region, Vec<usize>>>;
+type ByRegion = FxHashMap<ComponentId, BTreeMap<Region, Vec<usize>>>;
 
 fn region(lease: &Lease) -> Region {
     (lease.place.provider.clone(), lease.place.region.clone())
@@ -22,7 +24,7 @@ pub(super) fn assign(blueprint: &Blueprint, leases: &mut [Lease]) {
     if blueprint.components.values().all(|component| component.relations().next().is_none()) {
         return;
     }
-    let mut by_region = ByRegion::new();
+    let mut by_region = ByRegion::default();
     for (at, lease) in leases.iter().enumerate() {
         for name in lease.replicas.keys() {
             by_region.entry(name.clone()).or_default().entry(region(lease)).or_default().push(at);
@@ -52,7 +54,7 @@ pub(super) fn assign(blueprint: &Blueprint, leases: &mut [Lease]) {
 /// Room for parts at the wholes of one region: positions by zone.
 #[derive(Default)]
 struct Room {
-    left: HashMap<usize, u32>,
+    left: FxHashMap<usize, u32>,
     by_zone: BTreeMap<Option<ZoneId>, BTreeSet<usize>>,
 }
 
@@ -85,13 +87,13 @@ fn attach(
     parts: &BTreeMap<Region, Vec<usize>>,
     (whole, wholes): (&ComponentId, &BTreeMap<Region, Vec<usize>>),
 ) -> Vec<(usize, Vec<usize>)> {
-    let running: HashMap<&ServiceId, &RunningService> =
+    let running: FxHashMap<&ServiceId, &RunningService> =
         blueprint.running.services.iter().map(|service| (&service.id, service)).collect();
     let attached_to = |at: usize| running.get(leases[at].keeps.as_ref()?)?.attach.as_ref();
     let zone = |at: usize| leases[at].place.zone.as_ref();
     let mut attached = Vec::new();
     for (region, parts) in parts {
-        let (mut room, mut kept) = (Room::default(), HashMap::new());
+        let (mut room, mut kept) = (Room::default(), FxHashMap::default());
         for at in wholes.get(region).into_iter().flatten().copied() {
             room.left.insert(at, leases[at].replicas.get(whole).copied().unwrap_or(0));
             room.by_zone.entry(zone(at).cloned()).or_default().insert(at);

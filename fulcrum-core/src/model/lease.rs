@@ -7,12 +7,9 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ComponentId, OfferId, OfferKind, Place, PriceCheck, PurchaseOption, ServiceId, SkuId,
+    ComponentId, OfferId, OfferKind, Place, PriceCheck, PurchaseOption, ServiceId, Settings, SkuId,
     offer::{offer_id, offer_id_of},
 };
-
-/// What a service is made with, by name: text, numbers, lists and objects as JSON has them. No secrets.
-pub type Settings = BTreeMap<String, serde_json::Value>;
 
 fn is_zero(rank: &u32) -> bool {
     *rank == 0
@@ -252,21 +249,5 @@ impl PriceLine {
     /// A line with its amounts over a month, at the start and over the horizon.
     pub fn new(sku: SkuId, kind: LineKind, monthly: Decimal, once: Decimal, total: Decimal) -> Self {
         Self { sku, kind, text: String::new(), monthly, once, total, later: BTreeMap::new() }
-    }
-}
-
-/// A setting's value as the text that an API takes in one field: text as it is, numbers and yes or no in digits and
-/// words, lists joined by commas; `None` for what has no such form.
-pub fn setting_text(value: &serde_json::Value) -> Option<String> {
-    use serde_json::Value::{Array, Bool, Null, Number, Object, String};
-    match value {
-        String(text) => Some(text.clone()),
-        Number(number) => Some(number.to_string()),
-        Bool(is_true) => Some(is_true.to_string()),
-        Array(values) => {
-            let texts: Option<Vec<_>> = values.iter().map(setting_text).collect();
-            Some(texts?.join(","))
-        }
-        Null | Object(_) => None,
     }
 }

@@ -38,6 +38,7 @@ mod resources;
 mod running;
 mod seller;
 mod service;
+mod setting_value;
 mod settings;
 mod share;
 mod sharing;
@@ -71,7 +72,7 @@ pub use ids::{
     SkuId, ZoneId,
 };
 pub(crate) use interface::Interface;
-pub use lease::{Lease, LineKind, PriceLine, Settings, setting_text};
+pub use lease::{Lease, LineKind, PriceLine};
 pub use link::{Link, UserGroup};
 pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, checked_sum, from_micros, raised, to_micros};
 pub use objective::{Measure, Objective};
@@ -94,6 +95,7 @@ pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
+pub use setting_value::{Settings, setting_text};
 pub(crate) use settings::SettingIndex;
 pub use share::Share;
 pub(crate) use sharing::Sharing;

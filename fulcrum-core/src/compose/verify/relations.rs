@@ -1,6 +1,8 @@
 //! Relations: what is attached to, serves, or is part of another component stands with it, and each lease says with which.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
 
 use super::{Check, Violation};
 use crate::model::{ComponentId, Lease, Relation, RunningService, ServiceId};
@@ -16,9 +18,9 @@ struct Presence {
 
 /// One pass over the plan, so that the checks do not grow with its square.
 struct Census<'p> {
-    presence: HashMap<&'p ComponentId, Presence>,
+    presence: FxHashMap<&'p ComponentId, Presence>,
     /// How many of a component are attached to a lease.
-    attached: HashMap<(&'p ComponentId, u32), u32>,
+    attached: FxHashMap<(&'p ComponentId, u32), u32>,
 }
 
 fn region(lease: &Lease) -> String {
@@ -27,7 +29,7 @@ fn region(lease: &Lease) -> String {
 
 impl<'p> Census<'p> {
     fn new(leases: &'p [Lease]) -> Self {
-        let mut census = Self { presence: HashMap::new(), attached: HashMap::new() };
+        let mut census = Self { presence: FxHashMap::default(), attached: FxHashMap::default() };
         for lease in leases {
             for (name, count) in &lease.replicas {
                 let presence = census.presence.entry(name).or_default();
@@ -95,7 +97,7 @@ impl Check<'_> {
                 message,
             })?;
         }
-        let running: HashMap<&ServiceId, &RunningService> =
+        let running: FxHashMap<&ServiceId, &RunningService> =
             self.blueprint.running.services.iter().map(|service| (&service.id, service)).collect();
         let related = self.blueprint.related();
         for (at, lease) in self.plan.leases.iter().enumerate() {
