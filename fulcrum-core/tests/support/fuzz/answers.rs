@@ -11,6 +11,7 @@ use fulcrum_core::{
     model::{Action, IdempotencyKey, Offer, Place, Service, ServiceId, ServiceStatus},
     provider::{
         Call, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
+        layers::Redact,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -339,9 +340,11 @@ impl Caller<'_, '_> {
                 self.handles.extend(begun);
             }
             Call::Poll => {
+                // A reason of a failure is the cloud's own text until it has passed this layer.
+                let shown = Redact::new(provider);
                 for _ in 0..3 {
                     let handle = self.handle();
-                    let status = provider.poll(&handle).await;
+                    let status = shown.poll(&handle).await;
                     match self.note(status) {
                         Some(OperationStatus::Succeeded(service)) => {
                             self.keep(service);
