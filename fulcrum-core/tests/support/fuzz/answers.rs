@@ -67,6 +67,9 @@ struct Caller<'a, 'b> {
     handles: Vec<OperationHandle>,
     /// Calls that succeeded.
     well: usize,
+    /// Whether an error had the cloud's own name of the request, and whether one said how long to wait.
+    has_request_id: bool,
+    has_wait: bool,
 }
 
 /// Calls an adapter again and again while its cloud answers as the input says.
@@ -96,6 +99,8 @@ pub fn answers(api: Api, bytes: &[u8]) -> bool {
         services: Vec::new(),
         handles: Vec::new(),
         well: 0,
+        has_request_id: false,
+        has_wait: false,
     };
     paused(caller.run())
 }
@@ -133,6 +138,7 @@ impl Caller<'_, '_> {
             let strayed = self.wire.strayed.lock().expect("nobody panics");
             assert!(strayed.is_empty(), "{}: asked {strayed:?}", self.at);
         }
+        fault::meet([self.well > 6, self.has_wait, self.has_request_id, self.handles.len() > 2]);
         self.well > 3
     }
 
@@ -154,7 +160,8 @@ impl Caller<'_, '_> {
             }
             Err(error) => {
                 words::of_error(&self.at, &error);
-                fault::plant(error.request_id.as_deref().unwrap_or_default());
+                self.has_request_id |= error.request_id.is_some_and(|id| !id.is_empty());
+                self.has_wait |= error.kind.retry_after().is_some();
                 None
             }
         }
