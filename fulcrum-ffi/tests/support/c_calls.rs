@@ -927,7 +927,7 @@ impl<'a> Pool<'a> {
             unsafe { fulcrum_order_is_committed(*order) }
         };
         let committed = self.orders.iter().filter(|order| is_committed(order)).count();
-        fault::meet([self.texts.len() > 3, committed > 0, self.lists.len() == 2, self.plans.len() == 3]);
+        fault::meet([self.texts.len() > 3, committed > 0, self.lists.len() == 2, self.orders.len() > 3]);
         // SAFETY: each handle is live, and freed once.
         unsafe {
             self.plans.into_iter().for_each(|plan| fulcrum_plan_free(plan));

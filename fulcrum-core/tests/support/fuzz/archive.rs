@@ -60,8 +60,8 @@ pub fn archive(bytes: &[u8]) -> bool {
     fault::meet([
         archive.verify().is_err(),
         archive.events.len() > 4,
-        again.contains(['#', '%', '&', '~', '^', '*', '+']),
-        again.contains(['J', 'K', 'Q', 'V', 'W', 'X']),
+        again.contains(['#', '%', '&', '~', '^', '*', '+', '@', '!', 'J', 'K', 'Q', 'V', 'W', 'X']),
+        archive.events.windows(2).any(|pair| pair[0].sequence.checked_add(1) != Some(pair[1].sequence)),
     ]);
     if let Err(error) = archive.verify() {
         assert!(!error.to_string().is_empty());

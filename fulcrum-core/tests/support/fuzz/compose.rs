@@ -22,7 +22,7 @@ pub fn plan(bytes: &[u8]) -> bool {
             let text = serde_json::to_string(&plan).expect("a plan can be written");
             assert_eq!(Plan::from_json(&text).as_ref(), Ok(&plan), "{text}");
             let is_long = plan.horizon_months.is_some_and(|months| months > 12);
-            fault::meet([plan.leases.len() > 2, is_long, plan.once > 0.into(), !plan.fees.is_empty()]);
+            fault::meet([plan.leases.len() > 2, is_long, plan.once > plan.monthly, !plan.fees.is_empty()]);
             true
         }
         Err(error @ ComposeError::Verification(_)) => panic!(

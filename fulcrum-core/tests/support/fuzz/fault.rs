@@ -23,7 +23,7 @@ pub fn plant(text: &str) {
         bytes.len() > 4,
         bytes.iter().any(u8::is_ascii_digit),
         bytes.iter().any(u8::is_ascii_uppercase),
-        bytes.iter().any(|byte| b"#%&~^*+".contains(byte)),
+        !bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-'),
     ]);
 }
 

@@ -137,7 +137,12 @@ pub fn federation(bytes: &[u8]) -> bool {
                 let offer = catalogue.offer(ix);
                 assert!(offer.place.provider.as_str() != OUTSIDE, "something outside was read: {text}");
             }
-            fault::plant(&again);
+            fault::meet([
+                again.contains("seed"),
+                again.contains('9'),
+                again.contains('4'),
+                again.contains('8'),
+            ]);
             true
         }
         Err(error) => {
