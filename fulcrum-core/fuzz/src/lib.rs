@@ -6,6 +6,8 @@
 pub mod bodies;
 #[path = "../../../fulcrum-ffi/tests/support/c_calls.rs"]
 pub mod c_calls;
+#[cfg(target_arch = "x86_64")]
+mod compares;
 #[path = "../../tests/adapter/imitation/mod.rs"]
 pub mod imitation;
 #[path = "../../tests/peers/server.rs"]

@@ -23,6 +23,8 @@ fn cases(target: &str) -> u64 {
 /// What stands in the committed corpora: few files, and small ones.
 const MOST_FILES: usize = 20;
 const MOST_BYTES: u64 = 50 << 10;
+/// What `scripts/fuzz --keep` has packed, all together.
+const MOST_PACKED_BYTES: u64 = 1_500_000;
 
 /// The committed inputs of a target, by name.
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -191,10 +193,26 @@ fn the_list_of_targets_is_whole_and_their_corpora_are_small() {
     for entry in fs::read_dir(folder).expect("a folder") {
         let name = entry.expect("an entry").file_name().into_string().expect("a name");
         assert!(
-            name == "TARGETS" || targets.iter().any(|target| target.name == name),
+            name == "TARGETS" || name == "corpora" || targets.iter().any(|target| target.name == name),
             "{name} is the corpus of nothing"
         );
     }
+}
+
+#[test]
+fn what_the_fuzzers_have_learnt_is_kept_and_small() {
+    let mut bytes = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpora")).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("a name");
+        let target = name.strip_suffix(".tar.xz").unwrap_or_default();
+        assert!(
+            bodies::targets().iter().any(|known| known.name == target),
+            "{name} is the corpus of nothing"
+        );
+        bytes += entry.metadata().expect("a file").len();
+    }
+    assert!(bytes > 0 && bytes <= MOST_PACKED_BYTES, "{bytes} bytes");
 }
 
 #[tokio::test]

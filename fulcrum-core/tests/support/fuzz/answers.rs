@@ -11,6 +11,7 @@ use fulcrum_core::{
     model::{Action, IdempotencyKey, Offer, Place, Service, ServiceId, ServiceStatus},
     provider::{
         Call, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
+        layers::Redact,
     },
 };
 use futures::{StreamExt, TryStreamExt};
@@ -66,6 +67,9 @@ struct Caller<'a, 'b> {
     handles: Vec<OperationHandle>,
     /// Calls that succeeded.
     well: usize,
+    /// Whether an error had the cloud's own name of the request, and whether one said how long to wait.
+    has_request_id: bool,
+    has_wait: bool,
 }
 
 /// Calls an adapter again and again while its cloud answers as the input says.
@@ -95,6 +99,8 @@ pub fn answers(api: Api, bytes: &[u8]) -> bool {
         services: Vec::new(),
         handles: Vec::new(),
         well: 0,
+        has_request_id: false,
+        has_wait: false,
     };
     paused(caller.run())
 }
@@ -132,6 +138,7 @@ impl Caller<'_, '_> {
             let strayed = self.wire.strayed.lock().expect("nobody panics");
             assert!(strayed.is_empty(), "{}: asked {strayed:?}", self.at);
         }
+        fault::meet([self.well > 6, self.has_wait, self.has_request_id, self.handles.len() > 2]);
         self.well > 3
     }
 
@@ -153,7 +160,8 @@ impl Caller<'_, '_> {
             }
             Err(error) => {
                 words::of_error(&self.at, &error);
-                fault::plant(error.request_id.as_deref().unwrap_or_default());
+                self.has_request_id |= error.request_id.is_some_and(|id| !id.is_empty());
+                self.has_wait |= error.kind.retry_after().is_some();
                 None
             }
         }
@@ -339,9 +347,11 @@ impl Caller<'_, '_> {
                 self.handles.extend(begun);
             }
             Call::Poll => {
+                // A reason of a failure is the cloud's own text until it has passed this layer.
+                let shown = Redact::new(provider);
                 for _ in 0..3 {
                     let handle = self.handle();
-                    let status = provider.poll(&handle).await;
+                    let status = shown.poll(&handle).await;
                     match self.note(status) {
                         Some(OperationStatus::Succeeded(service)) => {
                             self.keep(service);

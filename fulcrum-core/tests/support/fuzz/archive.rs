@@ -57,12 +57,11 @@ pub fn archive(bytes: &[u8]) -> bool {
     assert_eq!(read.verify().is_ok(), archive.verify().is_ok(), "it is believed once only: {again}");
     let timeline = Timeline::new(&archive.order, &archive.events);
     assert!(timeline.to_string().lines().count() > archive.events.len(), "a line for each event");
-    let policy = &archive.order.policy;
     fault::meet([
         archive.verify().is_err(),
-        policy.concurrency > 8,
-        policy.step_timeout_s > 900,
-        policy.compensation_timeout_s > 3_600,
+        archive.events.len() > 4,
+        again.contains(['#', '%', '&', '~', '^', '*', '+', '@', '!', 'J', 'K', 'Q', 'V', 'W', 'X']),
+        archive.events.windows(2).any(|pair| pair[0].sequence.checked_add(1) != Some(pair[1].sequence)),
     ]);
     if let Err(error) = archive.verify() {
         assert!(!error.to_string().is_empty());

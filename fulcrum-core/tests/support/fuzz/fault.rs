@@ -1,5 +1,4 @@
-//! A fault that the fuzzers must find: planted behind each target on request, where only a search that follows coverage gets
-//! in a minute.
+//! A fault that the fuzzers must find: planted behind each target on request, where four things of what a run comes to meet.
 
 use std::{
     hint::black_box,
@@ -21,10 +20,10 @@ pub fn is_planted() -> bool {
 pub fn plant(text: &str) {
     let bytes = text.as_bytes();
     meet([
-        bytes.len() > 8,
-        bytes.last().is_some_and(u8::is_ascii_digit),
-        bytes.first().is_some_and(u8::is_ascii_uppercase),
-        bytes.iter().any(|byte| b"#%&~^*+".contains(byte)),
+        bytes.len() > 4,
+        bytes.iter().any(u8::is_ascii_digit),
+        bytes.iter().any(u8::is_ascii_uppercase),
+        !bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-'),
     ]);
 }
 

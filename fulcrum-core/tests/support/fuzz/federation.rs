@@ -136,8 +136,13 @@ pub fn federation(bytes: &[u8]) -> bool {
             for ix in catalogue.ids() {
                 let offer = catalogue.offer(ix);
                 assert!(offer.place.provider.as_str() != OUTSIDE, "something outside was read: {text}");
-                fault::plant(offer.place.provider.as_str());
             }
+            fault::meet([
+                again.contains("seed"),
+                again.contains('9'),
+                again.contains('4'),
+                again.contains('8'),
+            ]);
             true
         }
         Err(error) => {

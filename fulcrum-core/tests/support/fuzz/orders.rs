@@ -339,7 +339,7 @@ impl Trial<'_> {
             last.state == OrderState::Ended,
             last.steps.len() == 2,
             self.clouds.factors["gamma"] == Decimal::TWO,
-            self.clouds.factors["beta"] > Decimal::ONE,
+            policy.allow_non_idempotent_purchase,
         ]);
         true
     }
