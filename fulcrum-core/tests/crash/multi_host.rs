@@ -58,6 +58,13 @@ fn clouds(folder: &Path) -> Vec<Sandbox> {
 pub(crate) async fn open(ledger: &str) -> Arc<dyn Ledger> {
     #[cfg(feature = "postgres")]
     if ledger.starts_with("postgresql://") {
+        // The database may be cut off just now: then the host tries again, as a service manager would start it again.
+        for _ in 0..50 {
+            if let Ok(opened) = PostgresLedger::with_connections(ledger, 8).await {
+                return Arc::new(opened);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         return Arc::new(PostgresLedger::with_connections(ledger, 8).await.expect("a ledger"));
     }
     Arc::new(SqliteLedger::open(ledger).await.expect("a ledger"))
