@@ -154,7 +154,8 @@ class Model:
         self.holds: dict[tuple[str, str, str], int] = {}
         self.optional = self.not_needed()
         self.deployed = {name: self.linear.boolean() for name in sorted(self.optional)}
-        most = None if cap is None else int(cap * self.horizon * 1_000_000) + 1
+        # The cap was rounded to micro-units of a month.
+        most = None if cap is None else int(cap * self.horizon * 1_000_000) + self.horizon
         for offer in offers:
             self.add_offer(offer, most)
         self.number_of_replicas()
