@@ -1,13 +1,17 @@
 //! A durable purchase: data only. `purchase::machine` decides what happens next.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeyNamespace, Lease, OfferId, Operator, OrderId, Plan, Policy, PriceLine, ProviderId, Step, digest_of,
+    KeyNamespace, Lease, OfferId, Operator, OrderId, Plan, Policy, PriceLine, ProviderId, ServiceId, Step,
+    digest_of,
 };
 
 /// The durable purchase of a plan.
@@ -44,6 +48,14 @@ pub struct Order {
 }
 
 impl Order {
+    /// The service that each lease of the present plan is, by position: what it keeps, or what its step has made.
+    pub(crate) fn services_of_leases(&self) -> Vec<Option<ServiceId>> {
+        let made: BTreeMap<u32, ServiceId> =
+            self.steps.iter().filter_map(|step| Some((step.index, step.named_service()?))).collect();
+        let leases = self.plan.leases.iter().zip(self.plan.steps_of_leases(self.steps.len()));
+        leases.map(|(lease, index)| lease.keeps.clone().or_else(|| made.get(&index?).cloned())).collect()
+    }
+
     /// The plan that was accepted.
     pub fn first_plan(&self) -> &Plan {
         self.rounds.first().map_or(&self.plan, |round| &round.plan)

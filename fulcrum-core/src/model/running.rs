@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, Relation, ServiceId, Step};
+use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, Relation, ServiceId};
 
 /// Services that run now. A plan may keep each of them, with what is on it or with something else, or end it.
 ///
@@ -89,20 +89,10 @@ impl Running {
 
     /// What an order has bought and still holds; services are named `provider/service`.
     pub fn of_order(order: &Order) -> Self {
-        let name = |step: &Step| -> Option<ServiceId> {
-            let service = step.state.service()?;
-            Some(format!("{}/{}", step.provider, service.id).parse().unwrap_or(service.id.clone()))
-        };
-        let named: BTreeMap<u32, ServiceId> =
-            order.steps.iter().filter_map(|step| Some((step.index, name(step)?))).collect();
-        let of_lease = order.plan.steps_of_leases(order.steps.len());
+        let of_leases = order.services_of_leases();
         let services = order.steps.iter().filter_map(|step| {
-            let attach = attached_to(&step.lease).and_then(|at| {
-                let kept = || order.plan.leases.get(at)?.keeps.clone();
-                of_lease.get(at)?.and_then(|index| named.get(&index).cloned()).or_else(kept)
-            });
-            let own = named.get(&step.index)?.clone();
-            Some(RunningService { attach, ..RunningService::of_lease(own, &step.lease) })
+            let attach = attached_to(&step.lease).and_then(|at| of_leases.get(at)?.clone());
+            Some(RunningService { attach, ..RunningService::of_lease(step.named_service()?, &step.lease) })
         });
         Self { services: services.collect(), ..Self::default() }
     }

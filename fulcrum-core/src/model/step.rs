@@ -250,6 +250,12 @@ impl StepState {
 }
 
 impl Step {
+    /// The name of its service in a plan that keeps it: `provider/service`.
+    pub(crate) fn named_service(&self) -> Option<ServiceId> {
+        let service = self.state.service()?;
+        Some(format!("{}/{}", self.provider, service.id).parse().unwrap_or_else(|_| service.id.clone()))
+    }
+
     /// The current cost: zero once the step is compensated, otherwise the price that was last checked, otherwise the plan's.
     pub(crate) fn current_cost(
         &self,

@@ -206,22 +206,9 @@ impl Driver<'_> {
         ))
     }
 
-    /// The services that each lease of the present plan is, by position: what it keeps, or what its step has made.
-    fn services_of_leases(&self) -> Vec<Option<ServiceId>> {
-        let plan = &self.order.plan;
-        let indexes = plan.steps_of_leases(self.order.steps.len());
-        let of_step = |index: u32| {
-            let step = self.order.steps.iter().find(|step| step.index == index)?;
-            let service = step.state.service()?;
-            format!("{}/{}", step.provider, service.id).parse().ok()
-        };
-        let leases = plan.leases.iter().zip(indexes);
-        leases.map(|(lease, index)| lease.keeps.clone().or_else(|| of_step(index?))).collect()
-    }
-
     /// The services with which bought ones were made.
     fn partners_of_bought(&self) -> BTreeSet<ServiceId> {
-        let services = self.services_of_leases();
+        let services = self.order.services_of_leases();
         let bought =
             self.order.steps.iter().filter(|step| matches!(step.state, StepState::Provisioned { .. }));
         let positions = bought.flat_map(|step| step.lease.partners.values().flatten());
@@ -231,7 +218,7 @@ impl Driver<'_> {
     /// Bought steps that carry other replicas in the new plan. The plan must have all that is bought, as it is.
     fn kept_steps(&self, plan: &Plan) -> Result<Vec<Step>, String> {
         let mut changed = Vec::new();
-        let services = self.services_of_leases();
+        let services = self.order.services_of_leases();
         let before = |at: &u32| services.get(usize::try_from(*at).ok()?)?.clone();
         let then = |at: &u32| plan.leases.get(usize::try_from(*at).ok()?)?.keeps.clone();
         for step in &self.order.steps {

@@ -135,9 +135,9 @@ impl StepDependencies {
                 _ => Ok(text),
             }
         };
-        let index_of = plan.steps_of_leases(steps.len());
         // The ids of the services of some leases of the plan. One that may be missing is left out.
         let partners = |positions: &[u32]| -> Result<Value, String> {
+            let index_of = plan.steps_of_leases(steps.len());
             let id_of = |position: &u32| {
                 let at = usize::try_from(*position).ok()?;
                 let lease = plan.leases.get(at)?;
