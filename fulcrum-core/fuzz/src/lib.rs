@@ -8,6 +8,7 @@ pub mod bodies;
 pub mod c_calls;
 #[cfg(target_arch = "x86_64")]
 mod compares;
+pub mod words;
 #[path = "../../tests/adapter/imitation/mod.rs"]
 pub mod imitation;
 #[path = "../../tests/peers/server.rs"]
@@ -17,7 +18,7 @@ mod peers {
 }
 
 use bodies::{draw, fault};
-pub use libfuzzer_sys::fuzz_target;
+pub use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 /// Makes a program of a target's body. With FULCRUM_FUZZ_FAULT a fault is planted behind it.
 #[macro_export]
@@ -27,6 +28,21 @@ macro_rules! target {
             $crate::begin();
             let body: fn(&[u8]) -> bool = $body;
             body(bytes);
+        });
+    };
+}
+
+/// The same of a target that takes texts: half of the changes are made word by word.
+#[macro_export]
+macro_rules! text_target {
+    ($body:expr) => {
+        $crate::target!($body);
+        $crate::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+            if seed & 1 == 0 {
+                $crate::words::mutate(&mut data[..max_size], size, seed)
+            } else {
+                $crate::fuzzer_mutate(data, size, max_size)
+            }
         });
     };
 }

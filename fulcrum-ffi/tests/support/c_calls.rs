@@ -21,7 +21,7 @@ use crate::{draw::Draw, fault};
 /// Calls of one input.
 const MOST_CALLS: usize = 24;
 /// Inputs that share a federation: opening one takes longer than most calls.
-const MOST_SHARED: usize = 256;
+const MOST_SHARED: usize = 64;
 /// Calls that take little time, by their numbers.
 const CHEAP: [usize; 14] = [0, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 19, 20, 23];
 /// Federations that an input opens. A new ledger takes most of the time, as it makes its tables.

@@ -2,4 +2,4 @@
 
 use fulcrum_fuzz::bodies;
 
-fulcrum_fuzz::target!(bodies::texts::blueprint);
+fulcrum_fuzz::text_target!(bodies::texts::blueprint);

@@ -2,4 +2,4 @@
 
 use fulcrum_fuzz::bodies;
 
-fulcrum_fuzz::target!(bodies::cassette::cassette);
+fulcrum_fuzz::text_target!(bodies::cassette::cassette);

@@ -2,4 +2,4 @@
 
 use fulcrum_fuzz::bodies;
 
-fulcrum_fuzz::target!(bodies::texts::catalogue);
+fulcrum_fuzz::text_target!(bodies::texts::catalogue);

@@ -2,4 +2,4 @@
 
 use fulcrum_fuzz::bodies;
 
-fulcrum_fuzz::target!(bodies::federation::federation);
+fulcrum_fuzz::text_target!(bodies::federation::federation);

@@ -138,7 +138,7 @@ impl Caller<'_, '_> {
             let strayed = self.wire.strayed.lock().expect("nobody panics");
             assert!(strayed.is_empty(), "{}: asked {strayed:?}", self.at);
         }
-        fault::meet([self.well > 6, self.has_wait, self.has_request_id, self.handles.len() > 2]);
+        fault::meet([self.well > 6, self.has_wait, self.has_request_id, self.handles.len() > 1]);
         self.well > 3
     }
 
