@@ -423,6 +423,13 @@ public:
         return owned;
     }
 
+    /* What a purchase would be refused for now, as JSON; buys nothing. `policy` is as in purchase(). */
+    std::string dry_run_json(const plan &plan, std::string_view policy = {}) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_dry_run_json(get(), plan.get(), detail::bytes(policy), policy.size(), out, failure);
+        }));
+    }
+
     /* `policy` is JSON, or {} for the usual one: an empty text is refused. An order that failed is no exception: see is_committed(). */
     order purchase(const plan &plan, std::string_view policy = {}, const purchase_options &options = {}) const {
         const auto raw = options.raw();

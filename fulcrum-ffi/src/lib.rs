@@ -18,6 +18,7 @@ mod compose;
 
 mod explain;
 
+mod dry_run;
 mod purchase;
 
 mod purchase_options;
@@ -49,6 +50,7 @@ pub use compose::{
     FULCRUM_OFFERS_ALL, FULCRUM_OFFERS_ORDERABLE, fulcrum_compose_options, fulcrum_federation_compose,
     fulcrum_progress, fulcrum_progress_callback,
 };
+pub use dry_run::fulcrum_federation_dry_run_json;
 pub use error::{
     FULCRUM_FEDERATION_ENDED, FULCRUM_FORKED, FULCRUM_INTERRUPTED, FULCRUM_INVALID_ARGUMENT,
     FULCRUM_NO_THREAD, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error, fulcrum_error_code, fulcrum_error_free,

@@ -20,7 +20,7 @@ use crate::{
     calls::{
         Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
         order_id, order_query, purchase_plan, read_id, read_name, run_conformance, settings_schema,
-        until_timeout,
+        try_purchase, until_timeout,
     },
     convert::{document, duration, optional, python, seconds},
     coroutine::{coroutine, coroutine_with_sinks},
@@ -174,6 +174,20 @@ impl AsyncFederation {
         let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
         let (policy, options) = (optional(policy)?, PurchaseOptions { id: read_id(id)?, approved });
         coroutine(py, move || purchase_plan(market, plan, policy, options))
+    }
+
+    #[pyo3(signature = (plan, policy=None))]
+    fn dry_run<'py>(
+        &self,
+        py: Python<'py>,
+        plan: &Plan,
+        policy: Option<&Bound<'py, PyAny>>,
+    ) -> Coroutine<'py> {
+        let (market, plan, policy) = (self.0.get()?.clone(), plan.0.clone(), optional(policy)?);
+        coroutine(py, move || async move {
+            let found = try_purchase(market, plan, policy).await?;
+            attach(|py| python(py, &found).map(Bound::unbind))
+        })
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]

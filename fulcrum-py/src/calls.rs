@@ -11,7 +11,7 @@ use fulcrum_core::{
         SkuId, parse_yaml,
     },
     provider::Base,
-    purchase::{PurchaseError, PurchaseOptions},
+    purchase::{DryRun, PurchaseError, PurchaseOptions},
 };
 use pyo3::{exceptions::PyValueError, prelude::*};
 
@@ -87,6 +87,15 @@ pub(crate) async fn purchase_plan(
     options: PurchaseOptions,
 ) -> PyResult<Order> {
     market.purchase_with(&plan, read_policy(policy).await?, options).await.map(Order).map_err(raise)
+}
+
+/// What a purchase would be refused for.
+pub(crate) async fn try_purchase(
+    market: OpenFederation,
+    plan: Arc<model::Plan>,
+    policy: Option<String>,
+) -> PyResult<DryRun> {
+    market.dry_run(&plan, &read_policy(policy).await?).await.map_err(raise)
 }
 
 /// Writes an order down.

@@ -15,7 +15,7 @@ use crate::{
     calls::{
         Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
         order_id, order_query, purchase_plan, read_id, read_name, run_conformance, settings_schema,
-        until_timeout,
+        try_purchase, until_timeout,
     },
     convert::{document, duration, optional, python, seconds},
     error::raise,
@@ -164,6 +164,18 @@ impl Federation {
         let (market, plan, policy) = (self.0.get()?.clone(), plan.0.clone(), optional(policy)?);
         let options = PurchaseOptions { id: read_id(id)?, approved };
         wait(py, move || purchase_plan(market, plan, policy, options))
+    }
+
+    #[pyo3(signature = (plan, policy=None))]
+    fn dry_run<'py>(
+        &self,
+        py: Python<'py>,
+        plan: &Plan,
+        policy: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (market, plan, policy) = (self.0.get()?.clone(), plan.0.clone(), optional(policy)?);
+        let found = wait(py, move || try_purchase(market, plan, policy))?;
+        python(py, &found)
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]

@@ -55,6 +55,25 @@ def test_composes_and_buys(market: fulcrum_market.Federation) -> None:
     assert ended.state == "ended" and ended.services == []
 
 
+def test_a_dry_run_tells_what_would_be_refused_and_buys_nothing(config: Config) -> None:
+    config["providers"][0]["sandbox"]["quota"] = 0
+    market = fulcrum_market.Federation(config)
+    market.refresh()
+    found = market.dry_run(market.compose(SHOP))
+    assert {refusal["provider"] for refusal in found["refusals"]} == {"alpha", "beta"}
+    assert {refusal["kind"] for refusal in found["refusals"]} == {"quota_exceeded"}
+    assert found["unchecked"] == [] and market.orders() == []
+    with pytest.raises(errors.PurchaseError, match="max_total"):
+        market.dry_run(market.compose(SHOP), {"max_total": 1})
+
+    async def tried() -> dict[str, Any]:
+        other = await fulcrum_market.AsyncFederation.create(config)
+        await other.refresh()
+        return await other.dry_run(await other.compose(SHOP))
+
+    assert asyncio.run(tried()) == found
+
+
 def test_threads_find_the_same(market: fulcrum_market.Federation) -> None:
     assert market.compose(SHOP, threads=2) == market.compose(SHOP)
     with pytest.raises(ValueError, match="threads"):

@@ -8,7 +8,7 @@ const VALUES: [&str; 18] = [
     "", "0", "-1", "1", "4", "1.5", "0.0000001", "1e9", "65536", "4294967296", "18446744073709551616", "null", "true", "~",
     "[]", "{}", "\"\"", "*",
 ];
-const PUNCTUATION: &[u8] = b"-_. :/@+%~!?=,;*&#'\"()[]{}<>|\\^$";
+const PUNCTUATION_CHARS: &[u8] = b"-_. :/@+%~!?=,;*&#'\"()[]{}<>|\\^$";
 
 /// Changes the first `size` bytes of `data`, of which there may come to be `data.len()`. Returns how many there are then.
 pub fn mutate(data: &mut [u8], size: usize, seed: u32) -> usize {
@@ -60,7 +60,7 @@ fn letter(random: &mut StdRng) -> u8 {
         0 => random.random_range(b'0'..=b'9'),
         1 => random.random_range(b'a'..=b'z'),
         2 => random.random_range(b'A'..=b'Z'),
-        _ => PUNCTUATION[random.random_range(0..PUNCTUATION.len())],
+        _ => PUNCTUATION_CHARS[random.random_range(0..PUNCTUATION_CHARS.len())],
     }
 }
 

@@ -9,7 +9,9 @@ use super::Federation;
 use crate::{
     ledger::{Ledger, OrderQuery},
     model::{Action, Operator, OperatorCommand, OperatorRequest, Order, OrderEvent, OrderId, Plan, Policy},
-    purchase::{OrderArchive, PurchaseError, PurchaseOptions, Reconciliation, RepairPolicy, Timeline},
+    purchase::{
+        DryRun, OrderArchive, PurchaseError, PurchaseOptions, Reconciliation, RepairPolicy, Timeline,
+    },
 };
 
 /// The most orders of one page.
@@ -41,6 +43,15 @@ impl Federation {
     ) -> Result<Order, PurchaseError> {
         let order = self.accept(plan, policy, options).await?;
         self.engine.drive(&order.id).await
+    }
+
+    /// What a purchase of this plan would be refused for now: its form, its prices, and at each provider everything up to the
+    /// first call that would cost something, such as credentials, quotas, images and keys. Buys and records nothing.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub async fn dry_run(&self, plan: &Plan, policy: &Policy) -> Result<DryRun, PurchaseError> {
+        self.engine.dry_run(plan, policy).await
     }
 
     /// One page of the ledger's orders, newest first: at most as many as the query's limit, and 1,000. For the next page, `before`

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `offers` | `filter` | `rows`, as in a price table; text instead of a row says why there is none |
 //! | `quote` | `request` | a quote |
+//! | `dry_run` | `requests` | `refusals`: of each the positions of its `requests`, and `kind` and `message` as in an error |
 //! | `reserve` | `request`, `key` | `until` |
 //! | `unreserve` | `key` | an empty object |
 //! | `provision` | `request`, `key` | `operation` |
@@ -36,8 +37,8 @@ use serde_json::{Value, json};
 
 use super::{
     Call, Capabilities, ErrorContext, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
-    Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, StreamLimits,
-    UsagePeriod, UsageStream,
+    Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result, ServiceStream,
+    StreamLimits, UsagePeriod, UsageStream,
     sanitise::foreign_text,
     table::{ProviderDocument, Table},
 };
@@ -143,6 +144,21 @@ struct ErrorReply {
 struct OffersReply {
     /// Parsed one by one.
     rows: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefusalReply {
+    requests: Vec<usize>,
+    kind: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DryRunReply {
+    refusals: Vec<RefusalReply>,
 }
 
 #[derive(Deserialize)]
@@ -383,6 +399,21 @@ impl Provider for CallbackProvider {
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.check_settings(Call::Quote, request)?;
         self.invoke(Call::Quote, &json!({ "request": request }), Some(&request.sku)).await
+    }
+
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        let call = Call::DryRun;
+        let reply: DryRunReply = self.invoke(call, &json!({ "requests": requests }), None).await?;
+        let refusal = |RefusalReply { requests: refused, kind, message }| {
+            let first = refused.first().and_then(|at| requests.get(*at));
+            if first.is_none() || refused.iter().any(|at| *at >= requests.len()) {
+                return Err(self.protocol_error(call, &"a refusal is about a request that was not made"));
+            }
+            let error = ErrorReply { kind, message, retry_after_ms: None };
+            let kind = error_kind(error, first.map(|request| &request.sku));
+            Ok(Refusal { requests: refused, error: self.error(Call::Provision, kind) })
+        };
+        reply.refusals.into_iter().map(refusal).collect()
     }
 
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {

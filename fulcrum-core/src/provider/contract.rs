@@ -61,6 +61,14 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(unsupported(self.id(), Call::Quote))
     }
 
+    /// What would be refused of these purchases now, as far as that can be known without a change: credentials, quotas and
+    /// limits, capacity, and what the settings name. Everything happens up to the first call that would change or cost
+    /// something. The requests are of one plan, so that their sum is held against a quota. Empty if nothing is known to be
+    /// refused; an error if that cannot be found out.
+    async fn dry_run(&self, _requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        Err(unsupported(self.id(), Call::DryRun))
+    }
+
     /// Reserves capacity for this key until the returned time; then the reservation ends by itself. It costs nothing. The same
     /// key renews the same reservation, and [`provision`](Self::provision) with it uses the reserved capacity. The call may be
     /// repeated.
@@ -264,6 +272,15 @@ pub struct Quote {
     pub surcharges: Vec<Surcharge>,
     /// Until when the price is guaranteed; none if the provider does not say.
     pub valid_until: Option<Timestamp>,
+}
+
+/// Purchases that would be refused now.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The positions of their requests among those of the dry run: one, equal ones, or those that exceed a limit together.
+    pub requests: Vec<usize>,
+    /// Why: the error that the purchase would have.
+    pub error: ProviderError,
 }
 
 /// The handle of a long operation. It is text, survives a restart, and has a meaning for its provider only.

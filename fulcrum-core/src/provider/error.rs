@@ -149,6 +149,8 @@ pub enum Call {
     Offers,
     /// `quote`.
     Quote,
+    /// `dry_run`.
+    DryRun,
     /// `reserve`.
     Reserve,
     /// `unreserve`.
@@ -179,6 +181,7 @@ impl Call {
         match self {
             Self::Offers => "offers",
             Self::Quote => "quote",
+            Self::DryRun => "dry_run",
             Self::Reserve => "reserve",
             Self::Unreserve => "unreserve",
             Self::Provision => "provision",
@@ -199,6 +202,7 @@ impl Call {
             Self::Provision | Self::Act | Self::Release => true,
             Self::Offers
             | Self::Quote
+            | Self::DryRun
             | Self::Reserve
             | Self::Unreserve
             | Self::ResumeOperation

@@ -26,7 +26,7 @@ pub mod table;
 pub use crate::model::Action;
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
-    OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
+    OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote, Refusal,
     RejectedRow, ServiceStream, UsagePeriod, UsageStream,
 };
 pub use document_access::{AccessDenied, AccessGrants, Base};

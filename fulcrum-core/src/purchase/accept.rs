@@ -149,7 +149,7 @@ impl Engine {
     }
 
     /// Whether a plan may be bought as it stands.
-    fn check(&self, plan: &Plan, policy: &Policy) -> Result<(), PurchaseError> {
+    pub(super) fn check(&self, plan: &Plan, policy: &Policy) -> Result<(), PurchaseError> {
         // What the plan keeps runs already and is never bought again.
         let bought: Vec<&Lease> = plan.leases.iter().filter(|lease| lease.keeps.is_none()).collect();
         let invalid = |why: String| PurchaseError::InvalidPlan(why);

@@ -5,7 +5,8 @@
 //!   effect of a step from the ledger alone, and does no I/O.
 //! * One step: `reserve`, `provision`, `compensate`, `lifecycle` (actions on a running service); `serial_slot` and
 //!   `non_idempotent` where a provider takes no idempotency keys.
-//! * Before a purchase: `accept`, `plan_check`, `place_check`, `price_check`, `traffic_check`. After a shortage: `fail_over`.
+//! * Before a purchase: `accept`, `plan_check`, `place_check`, `price_check`, `traffic_check`; all of them, and what providers know, without
+//!   a purchase: `dry_run`. After a shortage: `fail_over`.
 //! * Hosts and people: `worker`, `outbox`, `follow`, `operator_actions`, `reconcile`, `archive`, `timeline`.
 
 mod absent_provider;
@@ -17,6 +18,7 @@ mod claims;
 mod compensate;
 mod drive;
 mod driver;
+mod dry_run;
 mod dual_clock;
 mod engine;
 mod error;
@@ -55,6 +57,7 @@ mod worker;
 
 pub use accept::PurchaseOptions;
 pub use archive::OrderArchive;
+pub use dry_run::{DryRun, DryRunFinding};
 pub use engine::Engine;
 pub use error::{PurchaseError, sold_out};
 pub use reconcile::{Reconciliation, Record, Repair, RepairPolicy, Scanned, Unrepaired};

@@ -89,6 +89,27 @@ pub(super) async fn check(
     Ok(checked)
 }
 
+/// The steps whose prices do not hold, by their positions, or the plan as a whole; and why. Only asks.
+pub(super) async fn refusals(
+    engine: &Engine,
+    policy: &Policy,
+    plan: &Plan,
+    steps: &[Step],
+) -> Vec<(Option<usize>, String)> {
+    if let Err(why) = check_validity(policy) {
+        return vec![(None, why)];
+    }
+    let at_once = policy.concurrency.clamp(1, 256) as usize;
+    let calls: Vec<_> = steps.iter().map(|step| check_step(engine, policy, plan, step)).collect();
+    let checks: Vec<_> = futures::stream::iter(calls).buffered(at_once).collect().await;
+    let refused = checks.into_iter().enumerate();
+    let refused: Vec<_> = refused.filter_map(|(at, check)| Some((Some(at), check.err()?))).collect();
+    if !refused.is_empty() {
+        return refused;
+    }
+    check(engine, policy, plan, steps, Decimal::ZERO).await.err().into_iter().map(|why| (None, why)).collect()
+}
+
 /// The price of a step now, within what the policy tolerates.
 async fn check_step(
     engine: &Engine,

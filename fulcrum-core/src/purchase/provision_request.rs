@@ -25,7 +25,9 @@ pub(super) fn request(blueprint: &str, step: &Step) -> ProvisionRequest {
         let all = parse_template(text, |name| step.lease.after.contains(name)).unwrap_or_default();
         all.iter().any(|piece| matches!(piece, TemplatePart::Reference(_)))
     };
-    let is_known = |(_, value): &(&String, &Value)| !text_values(value).iter().any(|text| refers(text));
+    let is_known = |(name, value): &(&String, &Value)| {
+        !step.lease.partners.contains_key(*name) && !text_values(value).iter().any(|text| refers(text))
+    };
     let surcharges = step.lease.lines.iter().filter(|line| line.kind == LineKind::Surcharge);
     ProvisionRequest {
         sku: step.lease.sku.clone(),

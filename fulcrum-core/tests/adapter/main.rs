@@ -14,6 +14,8 @@ mod ambiguous_purchase;
 mod clock_skew;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod configuration_changes;
+#[cfg(feature = "adapters")]
+mod dry_run;
 #[cfg(feature = "ec2")]
 mod ec2;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]

@@ -28,9 +28,10 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
     ]
 }
 
-const CALLS: [Call; 12] = [
+const CALLS: [Call; 13] = [
     Call::Offers,
     Call::Quote,
+    Call::DryRun,
     Call::Reserve,
     Call::Provision,
     Call::ResumeOperation,

@@ -15,7 +15,7 @@ use fulcrum_core::{
     model::{IdempotencyKey, Operator, Order, OrderEvent, OrderId, ProviderId, Service, ServiceId},
     provider::{
         Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
-        ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream, sandbox::Sandbox,
+        ProvisionRequest, Quote, Refusal, Result, ServiceStream, UsagePeriod, UsageStream, sandbox::Sandbox,
     },
 };
 
@@ -172,6 +172,9 @@ impl Provider for Mortal<Sandbox> {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         mortal(self.inner.quote(request)).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        mortal(self.inner.dry_run(requests)).await
     }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
         mortal(self.inner.reserve(request, key)).await

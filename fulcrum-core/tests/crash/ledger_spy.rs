@@ -12,7 +12,7 @@ use fulcrum_core::{
     model::{CallProgress, IdempotencyKey, OrderId, ProviderId, Service, ServiceId, Step, StepState},
     provider::{
         Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
-        ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream, sandbox::Sandbox,
+        ProvisionRequest, Quote, Refusal, Result, ServiceStream, UsagePeriod, UsageStream, sandbox::Sandbox,
     },
 };
 
@@ -85,6 +85,9 @@ impl Provider for Spy {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.inner.quote(request).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.inner.dry_run(requests).await
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.witness

@@ -27,7 +27,8 @@ use fulcrum_core::{
     },
     provider::{
         Action, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
+        OperationStatus, Provider, ProvisionRequest, Quote, Refusal, Result, ServiceStream, UsagePeriod,
+        UsageStream,
         sandbox::{Fault, FaultRule, Sandbox},
     },
     purchase::Engine,
@@ -420,6 +421,9 @@ impl Provider for Echo {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.inner.quote(request).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.inner.dry_run(requests).await
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         if self.class.is_repeatable() && self.comes_twice() {

@@ -18,7 +18,7 @@ const STRICTER: [(&str, &[&str]); 3] = [
 ];
 
 /// Words that must not appear in a place, outside comments and tests.
-const FORBIDDEN: [(&str, &[&str]); 3] = [
+const FORBIDDEN: [(&str, &[&str]); 4] = [
     (
         "compose",
         &[
@@ -45,6 +45,8 @@ const FORBIDDEN: [(&str, &[&str]); 3] = [
         &["tokio", "sqlx", "async fn", "Instant::now", "SystemTime", "Timestamp::now", "std::fs"],
     ),
     ("model", &["tokio", "sqlx", "reqwest", "Instant::now", "SystemTime::now", "std::fs", "std::net"]),
+    // A dry run does not follow a task that an adapter spawns: its requests would be sent.
+    ("provider::adapters", &["spawn", "spawn_local", "spawn_blocking", "JoinSet"]),
 ];
 
 /// The only files of `compose` that may contain floats: they advise, and decide nothing.
@@ -210,7 +212,7 @@ fn violations(module: &str, source: &str) -> Vec<String> {
 }
 
 /// What adapters share beside the HTTP layer.
-const SHARED: [&str; 3] = ["common", "operation_owner", "purchase_outcome"];
+const SHARED: [&str; 4] = ["common", "dry_run", "operation_owner", "purchase_outcome"];
 
 /// The adapter that a path belongs to.
 fn adapter(path: &str) -> Option<&str> {
@@ -269,6 +271,7 @@ fn a_planted_violation_is_found() {
         ("compose::verify", "use crate::compose::mip::model::Mip;"),
         ("ledger::sqlite", "use crate::{model::Order, provider::Provider};"),
         ("provider::adapters::one", "use super::two::Client;"),
+        ("provider::adapters::one", "fn f() { tokio::spawn(async {}); }"),
         ("provider::adapters::one::wire", "use crate::provider::adapters::{one::Config, two};"),
         ("compose::solve", "let start = std::time::Instant::now();"),
         ("compose::bnb::branch_and_bound", "use tokio::sync::mpsc;"),

@@ -16,7 +16,7 @@ use fulcrum_core::{
     federation::FederationConfig,
     model::{Blueprint, IdempotencyKey, OrderState, Policy, Service},
     provider::{
-        Call, IdempotencyClass, OperationHandle, OperationStatus, Provider,
+        Call, ErrorKind, IdempotencyClass, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         callback::{CallbackDescription, CallbackProvider, ProviderCallbacks},
         sandbox::{Fault, FaultRule, Sandbox},
     },
@@ -54,6 +54,15 @@ impl ProviderCallbacks for Program {
                     "tax": "net", "observed": "2026-11-01", "source": "a program" }] })
                 }
                 Call::Quote => serde_json::to_value(cloud.quote(&wanted()).await?).expect("JSON"),
+                Call::DryRun => {
+                    let requests: Vec<ProvisionRequest> =
+                        serde_json::from_value(ask["requests"].clone()).expect("requests");
+                    let refusals = cloud.dry_run(&requests).await?.into_iter().map(|refusal| {
+                        let kind = refusal.error.kind;
+                        json!({ "requests": refusal.requests, "kind": kind.word(), "message": kind.to_string() })
+                    });
+                    json!({ "refusals": refusals.collect::<Vec<_>>() })
+                }
                 Call::Provision => {
                     let operation = cloud.provision(&wanted(), &key()).await?;
                     let left = &self.loses;
@@ -286,5 +295,33 @@ async fn a_machine_of_two_calls_survives_a_lost_answer() {
         let order = market.purchase(&plan, policy).await.expect("driven");
         assert_eq!(order.state, OrderState::Committed, "{class:?}: {:?}", order.reason);
         assert_eq!(support::count(&[cloud]).0, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_tells_what_would_be_refused() {
+    let small = "small".parse().expect("a name");
+    let cloud = support::cloud("alpha", None).stock(small, 0).build();
+    let mut description = description(&cloud);
+    description.capabilities.calls.push(Call::DryRun);
+    let program = Program { cloud: cloud.clone(), loses: 0.into() };
+    let market =
+        market(Arc::new(CallbackProvider::new(description.clone(), Arc::new(program)).expect("a provider")))
+            .await;
+    market.refresh().await;
+    let blueprint = Blueprint::from_yaml("{ name: shop, components: { web: { vcpu: 2 } } }");
+    let plan = market.compose(&blueprint.expect("a blueprint")).expect("a plan");
+    let found = market.dry_run(&plan, &Policy::default()).await.expect("accepted");
+    assert_eq!(found.refusals.len(), 1, "{found}");
+    assert_eq!(found.refusals[0].kind, "capacity_exhausted", "{found}");
+    // What is about no request is no answer.
+    for odd in [
+        r#"{"refusals": [{"requests": [], "kind": "forbidden"}]}"#,
+        r#"{"refusals": [{"requests": [7], "kind": "forbidden"}]}"#,
+    ] {
+        let says = Says(Ok(odd));
+        let provider = CallbackProvider::new(description.clone(), Arc::new(says)).expect("a provider");
+        let refused = provider.dry_run(&[]).await.expect_err(odd);
+        assert!(matches!(refused.kind, ErrorKind::Protocol { .. }), "{refused}");
     }
 }

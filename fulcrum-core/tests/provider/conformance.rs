@@ -7,7 +7,7 @@ use fulcrum_core::{
     model::{IdempotencyKey, Service, ServiceId},
     provider::{
         Action, Call, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Refusal, Result, ServiceStream,
         UsagePeriod, UsageStream,
         adapters::catalogue_file::CatalogueFile,
         conformance::{Customer, Outcome, Report, SuiteConfig, check_attached, check_provider},
@@ -175,6 +175,9 @@ impl Provider for Odd {
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.cloud.quote(request).await
     }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.cloud.dry_run(requests).await
+    }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let answer = self.cloud.provision(request, key).await;
         answer.map_err(|error| match self.way {
@@ -287,6 +290,7 @@ async fn outcome(sandbox: &Sandbox, call: Call) -> Option<i32> {
     let done = match call {
         Call::Offers => sandbox.offers(&OfferFilter::default()).try_collect::<Vec<_>>().await.map(drop),
         Call::Quote => sandbox.quote(&request).await.map(drop),
+        Call::DryRun => sandbox.dry_run(std::slice::from_ref(&request)).await.map(drop),
         Call::Reserve => sandbox.reserve(&request, &key).await.map(drop),
         Call::Unreserve => sandbox.unreserve(&key).await,
         Call::Provision => sandbox.provision(&request, &key).await.map(drop),
@@ -400,6 +404,9 @@ impl Provider for Careless {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.0.quote(request).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.0.dry_run(requests).await
     }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
         self.0.reserve(request, key).await

@@ -19,7 +19,7 @@ use fulcrum_core::{
     },
     provider::{
         Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Refusal, Result, ServiceStream,
         UsagePeriod, UsageStream, layers::Deadline, sandbox::Sandbox,
     },
     purchase::{Engine, PurchaseError},
@@ -188,6 +188,9 @@ impl Provider for Liar {
             quote.valid_until = Some(self.odd_date());
         }
         Ok(quote)
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.inner.dry_run(requests).await
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.limited(Call::Provision)?;

@@ -18,7 +18,7 @@ use fulcrum_core::{
     },
     provider::{
         Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
-        ProviderError, ProvisionRequest, Quote, Result, ServiceStream, sandbox::Sandbox,
+        ProviderError, ProvisionRequest, Quote, Refusal, Result, ServiceStream, sandbox::Sandbox,
     },
     purchase::Engine,
 };
@@ -66,6 +66,9 @@ impl Provider for Noting {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.cloud.quote(request).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.cloud.dry_run(requests).await
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let name = component(request);

@@ -105,6 +105,9 @@ impl Provider for Odd {
     async fn quote(&self, request: &ProvisionRequest) -> Result<fulcrum_core::provider::Quote> {
         self.cloud.quote(request).await
     }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<fulcrum_core::provider::Refusal>> {
+        self.cloud.dry_run(requests).await
+    }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.cloud.provision(request, key).await

@@ -8,6 +8,7 @@ mod amounts;
 mod attributes;
 mod backoff;
 mod dependencies;
+mod dry_run;
 mod fail_over;
 mod faulty_provider;
 mod federation;

@@ -14,7 +14,7 @@ use fulcrum_core::{
     model::{Blueprint, IdempotencyKey, Order, OrderState, Policy, ProviderId, Service, ServiceId},
     provider::{
         Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest,
-        Quote, Result, ServiceStream, sandbox::Sandbox,
+        Quote, Refusal, Result, ServiceStream, sandbox::Sandbox,
     },
     purchase::Engine,
 };
@@ -51,6 +51,9 @@ impl Provider for Saying {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.cloud.quote(request).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.cloud.dry_run(requests).await
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.requests.lock().expect("nobody panics").push(request.clone());

@@ -50,7 +50,8 @@ constraints:
                          market.events_json(order.id()).size() > 2 && market.sources_json().size() > 2 &&
                          market.settings_schema_json(plan.leases().front().provider, "machine").size() > 2 && market.resume().empty() &&
                          market.orders(R"({"state": "ended", "limit": 5})").front().id() == order.id() && market.orders().size() >= 2;
-    const bool is_told = market.timeline_text(order.id()).find("order: ended") != std::string::npos &&
+    const bool is_tried = market.dry_run_json(plan) == R"({"refusals":[],"unchecked":[]})";
+    const bool is_told = is_tried && market.timeline_text(order.id()).find("order: ended") != std::string::npos &&
                          market.timeline_json(order.id()).find("since_start_ms") != std::string::npos;
     const bool is_whole = is_told && market.reconcile_json().find("\"findings\":[]") != std::string::npos;
     std::cout << "ended, committed: " << ended.is_committed() << "; another, committed: " << other.is_committed()

@@ -136,6 +136,8 @@ static void *work(void *unused) {
     fulcrum_text_free(text);
     OK(fulcrum_federation_reconcile_json(market, NULL, 0, &text, &error));
     fulcrum_text_free(text);
+    OK(fulcrum_federation_dry_run_json(market, plan, NULL, 0, &text, &error));
+    fulcrum_text_free(text);
     OK(fulcrum_federation_serve(market, 0, 20, &error));
     OK(fulcrum_federation_cancel(market, bytes(id), length, &other, &error));
     fulcrum_order_free(other);

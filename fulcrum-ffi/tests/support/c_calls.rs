@@ -882,6 +882,14 @@ impl<'a> Pool<'a> {
         let text =
             self.got(|out, error| unsafe { fulcrum_plan_approval_digest(plan, at, length, out, error) });
         self.keep_text(text);
+        if self.draw.chance(16) {
+            let federation = self.federation();
+            // SAFETY: all pointers live until the call returns.
+            let text = self.got(|out, error| unsafe {
+                fulcrum_federation_dry_run_json(federation, plan, at, length, out, error)
+            });
+            self.keep_text(text);
+        }
     }
 
     fn serve(&mut self) {

@@ -299,6 +299,18 @@ class Federation:
             DocumentError: The policy is wrong.
             LedgerError: The ledger failed; an order that was written down is resumable.
         """
+    def dry_run(self, plan: Plan, policy: Optional[_Document] = None) -> dict[str, Any]:
+        """What a purchase would be refused for now; buys and records nothing. Checks prices, and asks each provider for
+        everything up to the first call that would cost something, such as credentials, quotas, images and keys.
+
+        Returns:
+            ``refusals``, and ``unchecked``, of which nothing is known: of each the ``provider``, its ``leases`` as positions in
+            the plan, their ``offers``, a ``kind`` and a ``reason``.
+
+        Raises:
+            PurchaseError: The plan would not be accepted at all.
+            DocumentError: The policy is wrong.
+        """
     def accept(
         self,
         plan: Plan,
@@ -564,6 +576,8 @@ class AsyncFederation:
         approved: Optional[str] = None,
     ) -> Coroutine[Any, Any, Order]:
         """As Federation.purchase()."""
+    def dry_run(self, plan: Plan, policy: Optional[_Document] = None) -> Coroutine[Any, Any, dict[str, Any]]:
+        """As Federation.dry_run()."""
     def accept(
         self,
         plan: Plan,

@@ -67,6 +67,10 @@ class Provider:
         """What a request costs now: a dict with price and perhaps disk and valid_until."""
         raise NotImplementedError
 
+    def dry_run(self, requests: typing.List[typing.Dict[str, typing.Any]]) -> typing.Any:
+        """What would be refused of these purchases now: a list of {"requests": positions, "kind": …, "message": …}."""
+        raise NotImplementedError
+
     def reserve(self, request: typing.Dict[str, typing.Any], key: str) -> typing.Any:
         """Holds what is asked for, free of charge; until when, as text or datetime with a time zone."""
         raise NotImplementedError
@@ -119,6 +123,7 @@ class Provider:
 _FIELDS: typing.Dict[str, typing.Optional[str]] = {
     "offers": "rows",
     "quote": None,
+    "dry_run": "refusals",
     "reserve": "until",
     "unreserve": "",
     "provision": "operation",

@@ -6,6 +6,9 @@ pub mod catalogue_file;
 mod common;
 #[cfg(feature = "http")]
 #[allow(dead_code, reason = "each adapter uses its own part")]
+mod dry_run;
+#[cfg(feature = "http")]
+#[allow(dead_code, reason = "each adapter uses its own part")]
 mod operation_owner;
 #[cfg(feature = "http")]
 #[allow(dead_code, reason = "each adapter uses its own part")]

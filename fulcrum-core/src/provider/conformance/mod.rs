@@ -158,6 +158,7 @@ impl Suite {
         let provider = &self.provider;
         let period = UsagePeriod { from: Timestamp::UNIX_EPOCH, to: Timestamp::now() };
         for call in [
+            Call::DryRun,
             Call::Unreserve,
             Call::FindByKey,
             Call::Describe,
@@ -179,6 +180,7 @@ impl Suite {
                 Call::Poll => provider.poll(&operation).await.map(drop),
                 Call::Usage => provider.usage(&period).next().await.map_or(Ok(()), |item| item.map(drop)),
                 Call::Unreserve => provider.unreserve(&key).await,
+                Call::DryRun => provider.dry_run(&[]).await.map(drop),
                 Call::Offers | Call::Quote | Call::Reserve | Call::Provision | Call::ResumeOperation => {
                     continue;
                 }

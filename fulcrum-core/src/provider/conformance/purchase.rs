@@ -8,13 +8,15 @@ use tokio::time::sleep;
 
 use super::{Finding, MAX_IN_FLIGHT_TIME, Suite, ensure};
 use crate::{
-    model::{IdempotencyKey, Service, ServiceId},
+    model::{IdempotencyKey, Service, ServiceId, SkuId},
     provider::{Call, IdempotencyClass, OperationHandle, ProviderError, ProvisionRequest},
 };
 
 impl Suite {
     pub(super) async fn check_purchase(&mut self) {
         const QUOTE: &str = "a quote has the price of the request";
+        const TRY: &str =
+            "a dry run of the request refuses nothing, buys nothing, and refuses another product";
         const HOLD: &str = "what is held is held once, can be given back twice, and is taken by its key";
         const MAKE: &str = "a purchase ends in the service that was asked for; its handle survives as text";
         const FIND: &str = "the key finds the service within the declared lag";
@@ -31,7 +33,7 @@ impl Suite {
         let look = if is_unkeyed { Call::Services } else { Call::FindByKey };
         let needed = [Call::Provision, Call::Poll, Call::Describe, look, Call::Release];
         let Some(request) = self.config.request.clone() else {
-            return [QUOTE, HOLD]
+            return [QUOTE, TRY, HOLD]
                 .iter()
                 .chain(&BUYING)
                 .for_each(|name| self.skip(name, "nothing may be bought"));
@@ -46,6 +48,12 @@ impl Suite {
             self.record(QUOTE, finding);
         } else {
             self.skip(QUOTE, "quote is not declared");
+        }
+        if self.can(&[Call::DryRun]) {
+            let finding = self.dry_run(&request).await;
+            self.record(TRY, finding);
+        } else {
+            self.skip(TRY, "dry_run is not declared");
         }
         // Without these the suite could not release what it buys.
         if !self.can(&needed) {
@@ -112,6 +120,24 @@ impl Suite {
     }
 
     /// Reserves, ends the reservation, reserves again, and buys.
+    async fn dry_run(&self, request: &ProvisionRequest) -> Finding {
+        let list = async || match self.can(&[Call::Services]) {
+            true => self.all(self.provider.services()).await.map(|all| all.len()),
+            false => Ok(0),
+        };
+        let before = list().await?;
+        let tried = |error: ProviderError| error.to_string();
+        let refusals = self.provider.dry_run(std::slice::from_ref(request)).await.map_err(tried)?;
+        ensure(refusals.is_empty(), || format!("refused: {refusals:?}"))?;
+        let other =
+            ProvisionRequest { sku: SkuId::new("conformance-none").expect("a name"), ..request.clone() };
+        let refusals = self.provider.dry_run(&[request.clone(), other]).await.map_err(tried)?;
+        let is_told = matches!(refusals.as_slice(), [refusal] if refusal.requests == [1]);
+        ensure(is_told, || format!("a product that is not sold is not refused: {refusals:?}"))?;
+        let after = list().await?;
+        ensure(after <= before, || format!("{before} services became {after}"))
+    }
+
     async fn reservation(&mut self, request: &ProvisionRequest) -> Finding {
         let (provider, key, unknown) = (self.provider.clone(), self.key(), self.key());
         let words = |error: ProviderError| error.to_string();

@@ -14,6 +14,7 @@ use super::{
     ErrorMapper, HttpConfig, HttpConfigError, NetworkTransport, RawRequest, Recorder, Redactor, Request,
     Response, Secret, Signer, StatusOnly, Transport, TransportError,
     absence::{self, Absence, absence_of},
+    dry_run::holds_back,
     identity::{AuthForm, Authentication, Identity},
     lenient::{self, RejectedRows},
     response::ListPage,
@@ -397,6 +398,9 @@ impl Client {
         url: url::Url,
         authentication: Option<&Arc<Authentication>>,
     ) -> Result<Response> {
+        if request.mutates && holds_back() {
+            return Err(self.error(request, ErrorKind::not_sent("this is a dry run")));
+        }
         if let Err(wait) = self.throttle.wait(self.timeout).await {
             return Err(self.error(request, ErrorKind::RateLimited { retry_after: Some(wait) }));
         }

@@ -17,6 +17,7 @@ mod client;
 mod config;
 mod credential;
 mod diagnosis;
+mod dry_run;
 mod error_mapper;
 mod identity;
 mod lenient;
@@ -52,6 +53,7 @@ pub use transport::{RawRequest, RawResponse, Transport, TransportError};
 #[allow(unused_imports, reason = "each adapter uses its own part")]
 pub(crate) use {
     config::regional_url,
+    dry_run::{WithoutEffect, without_effect},
     lenient::{LenientList, LenientMap, reject_row},
     response::HTML_PAGE,
 };

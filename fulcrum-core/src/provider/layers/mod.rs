@@ -22,7 +22,7 @@ pub use trace::Trace;
 
 use super::{
     Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
-    ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, UsagePeriod, UsageStream,
+    ProvisionRequest, Quote, Refusal, RejectedRow, Result, ServiceStream, UsagePeriod, UsageStream,
 };
 use crate::model::{IdempotencyKey, ProviderId, Service, ServiceId};
 
@@ -54,6 +54,9 @@ impl Provider for Arc<dyn Provider> {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         (**self).quote(request).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        (**self).dry_run(requests).await
     }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
         (**self).reserve(request, key).await
@@ -124,6 +127,9 @@ macro_rules! forward_through {
             }
             async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
                 self.call(Call::Quote, || self.inner.quote(request)).await
+            }
+            async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<crate::provider::Refusal>> {
+                self.call(Call::DryRun, || self.inner.dry_run(requests)).await
             }
             async fn reserve(
                 &self,

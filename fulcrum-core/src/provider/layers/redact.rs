@@ -10,8 +10,8 @@ use crate::{
     model::{IdempotencyKey, ProviderId, Service, ServiceId},
     provider::{
         Action, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
-        Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, UsagePeriod,
-        UsageStream, single_line,
+        Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result, ServiceStream,
+        UsagePeriod, UsageStream, single_line,
     },
 };
 
@@ -124,6 +124,13 @@ impl<P: Provider> Provider for Redact<P> {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.call(Call::Quote, self.inner.quote(request), |_, quote| Ok(quote)).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.call(Call::DryRun, self.inner.dry_run(requests), |filter, refusals| {
+            let shown = |refusal: Refusal| Refusal { error: filter.error(refusal.error), ..refusal };
+            Ok(refusals.into_iter().map(shown).collect())
+        })
+        .await
     }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
         self.call(Call::Reserve, self.inner.reserve(request, key), |_, until| Ok(until)).await

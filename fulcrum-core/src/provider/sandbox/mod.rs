@@ -179,8 +179,8 @@ impl Sandbox {
 }
 
 fn capabilities(class: IdempotencyClass) -> Capabilities {
-    use Call::{Act, Describe, FindByKey, Offers, Poll, Provision, Quote, Release, Services};
-    let mut calls = vec![Offers, Quote, Provision, FindByKey, Describe, Services, Act, Release, Poll];
+    use Call::{Act, Describe, DryRun, FindByKey, Offers, Poll, Provision, Quote, Release, Services};
+    let mut calls = vec![Offers, Quote, DryRun, Provision, FindByKey, Describe, Services, Act, Release, Poll];
     if class == IdempotencyClass::None {
         calls.retain(|call| *call != FindByKey);
     }

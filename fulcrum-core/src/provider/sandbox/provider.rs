@@ -22,7 +22,7 @@ use crate::{
     model::{Charge, IdempotencyKey, Offer, Price, ProviderId, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
         Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result,
         ServiceStream, UsagePeriod, UsageStream, find_exact,
     },
 };
@@ -176,6 +176,19 @@ impl Sandbox {
         is_over.then(|| ErrorKind::QuotaExceeded { quota: "services".to_owned() })
     }
 
+    /// Why one more of an offer cannot be bought once some requests have been; none if it can.
+    fn refuses(&self, state: &CloudState, offer: &Offer, before: &[ProvisionRequest]) -> Option<ErrorKind> {
+        let now = Timestamp::now();
+        let alike = before.iter().filter(|request| request.sku == offer.sku).count() as u32;
+        if self.left(state, offer, None).is_some_and(|left| left <= alike) {
+            return Some(ErrorKind::CapacityExhausted { sku: offer.sku.clone() });
+        }
+        let used = state.resources.iter().filter(|resource| resource.exists(now)).count();
+        let used = used + state.reserved_by_others(None, now).count() + before.len();
+        let is_over = self.inner.quota.is_some_and(|quota| used >= quota as usize);
+        is_over.then(|| ErrorKind::QuotaExceeded { quota: "services".to_owned() })
+    }
+
     /// The earlier operation of a key, in a cloud that de-duplicates.
     fn operation_of(&self, state: &CloudState, key: &IdempotencyKey) -> Option<OperationHandle> {
         match self.inner.actual_class {
@@ -281,6 +294,25 @@ impl Provider for Sandbox {
             valid_until: None,
         };
         self.after_effect(Call::Quote, &conditions, quote).await
+    }
+
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        let call = Call::DryRun;
+        let conditions = self.before_effect(call, None).await?;
+        let refusals = self.change(call, |state| {
+            state.advance_to(Timestamp::now());
+            let refusal = |(at, request): (usize, &ProvisionRequest)| {
+                let refused = match self.offer(Call::Provision, request) {
+                    Err(error) => Some(error),
+                    Ok(offer) => self
+                        .refuses(state, offer, &requests[..at])
+                        .map(|kind| self.error(Call::Provision, kind)),
+                };
+                refused.map(|error| Refusal { requests: vec![at], error })
+            };
+            requests.iter().enumerate().filter_map(refusal).collect()
+        })?;
+        self.after_effect(call, &conditions, refusals).await
     }
 
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {

@@ -46,6 +46,14 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
     let is = |root: &str, body: &str| {
         xml(200, &format!("<{root}Response xmlns='urn:x'><requestId>1</requestId>{body}</{root}Response>"))
     };
+    let no = |code: &str| {
+        xml(
+            400,
+            &format!(
+                "<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>"
+            ),
+        )
+    };
     let action = ask.get("Action");
     match action {
         "DescribeInstanceTypes" => is(
@@ -56,6 +64,10 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         "DescribeAvailabilityZones" => {
             is(action, "<availabilityZoneInfo><item><zoneName>a</zoneName></item></availabilityZoneInfo>")
         }
+        "DescribeImages" if ask.get("ImageId.1") != "ami-1" => no("InvalidAMIID.NotFound"),
+        "DescribeKeyPairs" => no("InvalidKeyPair.NotFound"),
+        "DescribeSecurityGroups" => no("InvalidGroup.NotFound"),
+        "DescribeSubnets" => no("InvalidSubnetID.NotFound"),
         "DescribeImages" => is(action, "<imagesSet><item><imageId>ami-1</imageId><rootDeviceName>/dev/sda1</rootDeviceName></item></imagesSet>"),
         "RunInstances" => {
             let key = ask.get("ClientToken").to_owned();

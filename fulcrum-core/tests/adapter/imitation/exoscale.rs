@@ -48,6 +48,9 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             &json!({ "instance-types": [{ "id": TYPE, "family": "standard", "size": "small", "cpus": 2,
             "memory": 2_147_483_648_u64, "authorized": true }] }),
         ),
+        ("GET", ["quota", "instance"]) => {
+            json(200, &json!({ "resource": "instance", "usage": world.things.len(), "limit": 20 }))
+        }
         ("GET", ["operation", _]) => begun("x"),
         ("GET", ["instance"]) => {
             json(200, &json!({ "instances": world.things.values().map(told).collect::<Vec<_>>() }))

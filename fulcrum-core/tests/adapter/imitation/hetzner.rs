@@ -77,6 +77,12 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             begun["resources"] = json!([{ "id": id.parse::<u64>().expect("a number"), "type": "server" }]);
             json(201, &json!({ "action": begun }))
         }
+        ("GET", [list @ ("images" | "ssh_keys")]) => {
+            let is_there = !ask.get("name").starts_with("no");
+            let rows: Vec<_> =
+                is_there.then(|| json!({ "id": 1, "name": ask.get("name") })).into_iter().collect();
+            json(200, &json!({ (*list): rows, "meta": meta }))
+        }
         ("GET", ["actions", _]) => json(200, &json!({ "action": action(1) })),
         (method, ["servers", id]) => {
             let Some(thing) = world.things.get(*id) else { return gone() };

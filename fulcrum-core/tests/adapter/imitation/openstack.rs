@@ -23,7 +23,7 @@ pub const API: Api = Api {
 fn adapter(folder: &Path, url: &str) -> OpenStack {
     table(folder, "openstack", false);
     let document = json!({ "auth_url": format!("{url}/v3"), "auth": { "password": { "user": "u", "project": "p", "password": "file:secret" } },
-        "catalogue": "prices.csv", "endpoints": { "compute": format!("{url}/compute/v2.1"), "image": format!("{url}/image") }, "list_lag_ms": 100, "network": "none",
+        "catalogue": "prices.csv", "endpoints": { "compute": format!("{url}/compute/v2.1"), "image": format!("{url}/image"), "network": format!("{url}/network") }, "list_lag_ms": 100, "network": "none",
         "image": "11111111-2222-3333-4444-555555555556", "http": { "timeout_ms": 3000 } });
     config::<OpenStackConfig>(document).build(folder).expect("an adapter")
 }
@@ -57,6 +57,12 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             200,
             &json!({ "flavors": [{ "id": "1", "name": "small", "vcpus": 2, "ram": 2048, "disk": 20 }] }),
         ),
+        ("GET", [.., "limits"]) => json(
+            200,
+            &json!({ "limits": { "rate": [], "absolute": { "maxTotalInstances": 10, "totalInstancesUsed": 0,
+                "maxTotalCores": -1, "totalCoresUsed": 0, "maxTotalRAMSize": 51200, "totalRAMUsed": 0 } } }),
+        ),
+        ("GET", [.., "security-groups"]) => json(200, &json!({ "security_groups": [] })),
         ("GET", [.., "os-availability-zone"]) => json(
             200,
             &json!({ "availabilityZoneInfo": [{ "zoneName": "nova", "zoneState": { "available": true } }] }),

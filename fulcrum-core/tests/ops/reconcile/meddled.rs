@@ -13,7 +13,7 @@ use fulcrum_core::{
     model::{IdempotencyKey, ProviderId, Service, ServiceId},
     provider::{
         Action, Call, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
-        ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream, sandbox::Sandbox,
+        ProvisionRequest, Quote, Refusal, Result, ServiceStream, UsagePeriod, UsageStream, sandbox::Sandbox,
     },
     purchase::Engine,
 };
@@ -69,6 +69,9 @@ impl Provider for Meddled {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.inner.quote(request).await
+    }
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.inner.dry_run(requests).await
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.inner.provision(request, key).await

@@ -131,7 +131,9 @@ impl Caller<'_, '_> {
             }
             self.once(call).await;
         }
-        for call in [Call::Services, Call::Act, Call::ResumeOperation, Call::Release, Call::Poll] {
+        for call in
+            [Call::Services, Call::Act, Call::ResumeOperation, Call::Release, Call::Poll, Call::DryRun]
+        {
             self.once(call).await;
         }
         if !self.at.starts_with("openstack") {
@@ -286,6 +288,13 @@ impl Caller<'_, '_> {
                 let period = UsagePeriod { from: jiff::Timestamp::UNIX_EPOCH, to: jiff::Timestamp::now() };
                 for record in provider.usage(&period).collect::<Vec<_>>().await {
                     self.note(record);
+                }
+            }
+            Call::DryRun => {
+                let Some(request) = self.request() else { return };
+                let refused = provider.dry_run(&[request]).await;
+                for refusal in self.note(refused).into_iter().flatten() {
+                    words::of_error(&self.at, &refusal.error);
                 }
             }
             Call::Quote | Call::Reserve | Call::Unreserve => {

@@ -49,6 +49,7 @@ fn usual() -> CallbackDescription {
         "release",
         "poll",
         "usage",
+        "dry_run",
     ];
     let text = json!({
         "provider": { "id": "own", "name": "Own", "legal_name": "Own", "country": "DE",
@@ -132,6 +133,11 @@ async fn call_all(provider: &CallbackProvider) -> usize {
     });
     let resumed = provider.resume_operation(&request, &service).await;
     heard(&mut well, resumed);
+    for refusal in
+        heard(&mut well, provider.dry_run(std::slice::from_ref(&request)).await).into_iter().flatten()
+    {
+        words::of_error("host", &refusal.error);
+    }
     let acted = provider.act(&id, &Action::Stop, &key).await;
     heard(&mut well, acted);
     let ended = provider.release(&id, &key).await;

@@ -10,8 +10,8 @@ use fulcrum_core::{
     model::{IdempotencyKey, ProviderId, Service, ServiceId},
     provider::{
         Action, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
-        Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, UsagePeriod,
-        UsageStream, sandbox::Sandbox,
+        Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result, ServiceStream,
+        UsagePeriod, UsageStream, sandbox::Sandbox,
     },
 };
 use futures::{StreamExt, stream};
@@ -139,6 +139,10 @@ impl Provider for Scripted {
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.meet(Call::Quote, self.inner.quote(request)).await
+    }
+
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        self.meet(Call::DryRun, self.inner.dry_run(requests)).await
     }
 
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {

@@ -4,6 +4,7 @@
 
 mod client;
 mod config;
+mod dry_run;
 mod errors;
 mod handle;
 mod lifecycle;
@@ -27,8 +28,8 @@ use crate::{
     model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus, SettingType},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
-        adapters::{common::CallErrors, operation_owner::OperationOwner},
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
     },
@@ -53,6 +54,7 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
     Capabilities {
         calls: vec![
             Call::Offers,
+            Call::DryRun,
             Call::Provision,
             Call::ResumeOperation,
             Call::FindByKey,
@@ -152,6 +154,10 @@ impl Provider for Ec2 {
 
     fn rejected(&self) -> Vec<RejectedRow> {
         self.cloud.rejected()
+    }
+
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        adapters::dry_run::dry_run(self, requests).await
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

@@ -4,6 +4,7 @@
 //! the engine searches first: the class is [`IdempotencyClass::Searchable`].
 
 mod config;
+mod dry_run;
 mod errors;
 mod handle;
 mod lifecycle;
@@ -26,8 +27,8 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
-        adapters::common::CallErrors,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        adapters::{self, common::CallErrors},
         http::{Cache, Client, HttpConfigError, Transport, bounded, regional_url},
         table::Table,
     },
@@ -68,6 +69,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     Capabilities {
         calls: vec![
             Call::Offers,
+            Call::DryRun,
             Call::Provision,
             Call::ResumeOperation,
             Call::FindByKey,
@@ -207,6 +209,10 @@ impl Provider for Exoscale {
         let mut rows = self.rejected.to_vec();
         rows.extend(self.zones.values().flat_map(|zone| zone.client.rejected()));
         rows
+    }
+
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        adapters::dry_run::dry_run(self, requests).await
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

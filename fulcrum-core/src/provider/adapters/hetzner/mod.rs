@@ -4,6 +4,7 @@
 //! taken: the class is [`IdempotencyClass::Natural`].
 
 mod config;
+mod dry_run;
 mod errors;
 mod handle;
 mod lifecycle;
@@ -28,8 +29,8 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
-        adapters::{common::KEY_LABEL, operation_owner::OperationOwner},
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        adapters::{self, common::KEY_LABEL, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport, bounded},
         surcharges::Rejections,
         table::{ProviderDocument, Table},
@@ -72,6 +73,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     Capabilities {
         calls: vec![
             Call::Offers,
+            Call::DryRun,
             Call::Provision,
             Call::ResumeOperation,
             Call::FindByKey,
@@ -179,6 +181,10 @@ impl Provider for Hetzner {
         let mut rows = self.rejected.get();
         rows.extend(self.client.rejected());
         rows
+    }
+
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        adapters::dry_run::dry_run(self, requests).await
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

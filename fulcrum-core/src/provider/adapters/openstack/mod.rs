@@ -6,6 +6,7 @@ mod addresses;
 mod client;
 mod compute;
 mod config;
+mod dry_run;
 mod errors;
 mod handle;
 mod lifecycle;
@@ -36,9 +37,9 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, UsagePeriod,
-        UsageStream,
-        adapters::{common::CallErrors, operation_owner::OperationOwner},
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        UsagePeriod, UsageStream,
+        adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
     },
@@ -59,6 +60,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     Capabilities {
         calls: vec![
             Call::Offers,
+            Call::DryRun,
             Call::Provision,
             Call::ResumeOperation,
             Call::FindByKey,
@@ -160,6 +162,10 @@ impl Provider for OpenStack {
 
     fn rejected(&self) -> Vec<RejectedRow> {
         self.cloud.rejected()
+    }
+
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        adapters::dry_run::dry_run(self, requests).await
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

@@ -31,7 +31,7 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, adapters,
         http::{Cache, Client, HttpConfigError, Transport},
         surcharges::Rejections,
         table::ProviderDocument,
@@ -71,6 +71,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     Capabilities {
         calls: vec![
             Call::Offers,
+            Call::DryRun,
             Call::Provision,
             Call::ResumeOperation,
             Call::FindByKey,
@@ -180,6 +181,10 @@ impl Provider for Osb {
         rows
     }
 
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        adapters::dry_run::dry_run(self, requests).await
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.begin_provision(request, key).await
     }
@@ -236,3 +241,5 @@ impl Provider for Osb {
         self.poll_operation(operation).await
     }
 }
+
+impl adapters::dry_run::DryRun for Osb {}

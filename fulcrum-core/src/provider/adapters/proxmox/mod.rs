@@ -26,8 +26,8 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
-        adapters::common::CallErrors,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        adapters::{self, common::CallErrors},
         http::{Client, HttpConfigError, Transport, bounded},
         table::Table,
     },
@@ -55,6 +55,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     Capabilities {
         calls: vec![
             Call::Offers,
+            Call::DryRun,
             Call::Provision,
             Call::ResumeOperation,
             Call::FindByKey,
@@ -164,6 +165,10 @@ impl Provider for Proxmox {
         self.client.rejected()
     }
 
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        adapters::dry_run::dry_run(self, requests).await
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.begin_provision(request, key).await
     }
@@ -221,3 +226,5 @@ impl Provider for Proxmox {
         self.poll_operation(operation).await
     }
 }
+
+impl adapters::dry_run::DryRun for Proxmox {}

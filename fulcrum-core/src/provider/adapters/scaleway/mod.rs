@@ -25,8 +25,8 @@ use crate::{
     model::{Action, IdempotencyKey, Offer, ProviderId, Service, ServiceId, SettingType, ZoneId, parse_json},
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
-        adapters::{common::CallErrors, operation_owner::OperationOwner},
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport},
         table::{ProviderDocument, Row, Table},
     },
@@ -72,6 +72,7 @@ pub fn capabilities() -> Capabilities {
     Capabilities {
         calls: vec![
             Call::Offers,
+            Call::DryRun,
             Call::Provision,
             Call::ResumeOperation,
             Call::FindByKey,
@@ -176,6 +177,10 @@ impl Provider for Scaleway {
         all.values().flatten().cloned().chain(self.client.rejected()).collect()
     }
 
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        adapters::dry_run::dry_run(self, requests).await
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.begin_provision(request, key).await
     }
@@ -222,3 +227,5 @@ impl Provider for Scaleway {
         self.poll_operation(operation).await
     }
 }
+
+impl adapters::dry_run::DryRun for Scaleway {}

@@ -23,8 +23,8 @@ use crate::{
     model::{Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, SettingType, parse_json},
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
-        adapters::{common::KEY_LABEL, operation_owner::OperationOwner},
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        adapters::{self, common::KEY_LABEL, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport},
         surcharges::Rejections,
         table::ProviderDocument,
@@ -62,6 +62,7 @@ pub fn capabilities() -> Capabilities {
     Capabilities {
         calls: vec![
             Call::Offers,
+            Call::DryRun,
             Call::Provision,
             Call::ResumeOperation,
             Call::FindByKey,
@@ -147,6 +148,10 @@ impl Provider for UpCloud {
         rejected
     }
 
+    async fn dry_run(&self, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
+        adapters::dry_run::dry_run(self, requests).await
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.begin_provision(request, key).await
     }
@@ -194,3 +199,5 @@ impl Provider for UpCloud {
         self.poll_operation(operation).await
     }
 }
+
+impl adapters::dry_run::DryRun for UpCloud {}
