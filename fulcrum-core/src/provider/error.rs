@@ -346,7 +346,7 @@ impl ErrorKind {
     }
 
     /// A copy with each text replaced. No `_` arm: a new kind must decide.
-    fn with_texts(self, make: &impl Fn(String) -> String) -> Self {
+    pub(crate) fn with_texts(self, make: &impl Fn(String) -> String) -> Self {
         match self {
             Self::InvalidRequest { message } => Self::InvalidRequest { message: make(message) },
             Self::NotFound { what } => Self::NotFound { what: make(what) },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{ProviderId, Shortage, SkuId},
-    provider::{Call, ErrorKind, OperationStatus, Provider, ProviderError},
+    provider::{Call, ErrorKind, OperationStatus, Provider, ProviderError, single_line},
 };
 
 /// The label, tag or field of metadata that holds a service's idempotency key at its provider.
@@ -58,7 +58,13 @@ impl Goal {
 pub(super) trait CallErrors {
     fn provider_id(&self) -> &ProviderId;
 
+    /// A text for people, without credentials.
+    fn cleaned(&self, text: &str) -> String;
+
+    /// An error. Its texts may repeat what the provider has said, and so a credential. Invisible characters go first, as they may
+    /// split one.
     fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        let kind = kind.with_texts(&|text: String| self.cleaned(&single_line(&text, usize::MAX)));
         ProviderError::new(self.provider_id().clone(), call, kind)
     }
 
@@ -76,5 +82,9 @@ pub(super) trait CallErrors {
 impl<P: Provider> CallErrors for P {
     fn provider_id(&self) -> &ProviderId {
         self.id()
+    }
+
+    fn cleaned(&self, text: &str) -> String {
+        self.redacted(text, true)
     }
 }

@@ -256,4 +256,8 @@ impl CallErrors for Cloud {
     fn provider_id(&self) -> &ProviderId {
         &self.config.id
     }
+
+    fn cleaned(&self, text: &str) -> String {
+        self.redacted(text, true)
+    }
 }

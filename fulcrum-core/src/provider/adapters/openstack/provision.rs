@@ -157,7 +157,7 @@ pub(super) fn tag_of(key: &IdempotencyKey) -> String {
         return text;
     }
     let digest = blake3::hash(text.as_bytes()).to_hex();
-    format!("{}-{}", &text[..27], &digest[..32])
+    format!("{}-{}", &text[..text.floor_char_boundary(27)], &digest[..32])
 }
 
 #[cfg(test)]
@@ -171,5 +171,7 @@ mod tests {
         let (one, two) =
             (tag_of(&key(&format!("{}1", "a".repeat(62)))), tag_of(&key(&format!("{}2", "a".repeat(62)))));
         assert!(one != two && one.len() == MAX_TAG_CHARS, "{one} {two}");
+        let foreign = tag_of(&key(&"é".repeat(60)));
+        assert!(foreign.len() <= MAX_TAG_CHARS, "{foreign}");
     }
 }
