@@ -70,7 +70,7 @@ header: ## write include/fulcrum.h again
 schemas: ## write schemas/*.json again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --test documents schemas
 
-matrix: ## write docs/adapters/matrix.md again
+matrix: ## write docs/adapters/matrix.md and docs/settings.md again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --features adapters --test adapter matrix
 
 install: ## install the C library and headers below PREFIX (default /usr/local)

@@ -33,10 +33,7 @@ struct Arguments {
     /// Calls of which each figure is the median.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
-    /// Give components machines of their own; by default all may share.
-    #[arg(long, conflicts_with = "out")]
-    unshared: bool,
-    /// Folder for curves.md, curves.csv, curves-again.csv and img/curves-*.svg.
+    /// Folder for curves.md, curves.csv, curves-unshared.csv, curves-again.csv and img/curves-*.svg.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Draw the pictures of --out again from its curves.csv; nothing is measured.
@@ -50,17 +47,19 @@ fn main() -> Result<(), Error> {
         return document::draw(folder, &curves::read(&folder.join("curves.csv"))?);
     }
     let limit = Duration::try_from_secs_f64(arguments.seconds)?;
-    let (mut points, mut again) = (Vec::new(), Vec::new());
+    let (mut points, mut unshared, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for offers in arguments.offers {
-        let market = Measured::new(arguments.seed, Size::of(offers), !arguments.unshared)?;
+        let market = Measured::new(arguments.seed, Size::of(offers))?;
         for components in &arguments.components {
             eprintln!("{} offers, {components} components", table::grouped(offers));
-            points.push(market.point(*components, limit, arguments.repeat)?);
+            points.push(market.point(*components, true, limit, arguments.repeat)?);
+            unshared.push(market.point(*components, false, limit, arguments.repeat)?);
         }
         eprintln!("{} offers, again after a change", table::grouped(offers));
         again.push(market.again(limit)?);
     }
-    println!("{}\n{}", table::points(&points), table::again(&again));
+    let tables = [table::points(&points), table::points(&unshared), table::again(&again)];
+    println!("{}", tables.join("\n"));
     if let Some(folder) = arguments.out {
         let about = document::RunDescription {
             command: "make curves".to_owned(),
@@ -69,7 +68,7 @@ fn main() -> Result<(), Error> {
             machine: machine(),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         };
-        document::write_all(&folder, &about, &points, &again)?;
+        document::write_all(&folder, &about, &points, &unshared, &again)?;
     }
     Ok(())
 }

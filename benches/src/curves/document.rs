@@ -28,12 +28,14 @@ pub fn write_all(
     folder: &Path,
     about: &RunDescription,
     points: &[Point],
+    unshared: &[Point],
     again: &[Recomposed],
 ) -> Result<(), Error> {
     fs::create_dir_all(folder.join("img"))?;
     write(&folder.join("curves.csv"), points)?;
+    write(&folder.join("curves-unshared.csv"), unshared)?;
     write(&folder.join("curves-again.csv"), again)?;
-    fs::write(folder.join("curves.md"), text(about, points, again))?;
+    fs::write(folder.join("curves.md"), text(about, points, unshared, again))?;
     draw(folder, points)
 }
 
@@ -49,20 +51,23 @@ pub fn draw(folder: &Path, points: &[Point]) -> Result<(), Error> {
 }
 
 /// The document as Markdown.
-pub fn text(about: &RunDescription, points: &[Point], again: &[Recomposed]) -> String {
+pub fn text(about: &RunDescription, points: &[Point], unshared: &[Point], again: &[Recomposed]) -> String {
     let RunDescription { command, seconds, repeat, machine, date } = about;
     let of = match repeat {
         1 => "of one call each".to_owned(),
         _ => format!("the median of {repeat} calls each"),
     };
-    let (points, again) = (table::points(points), table::again(again));
+    let (points, unshared) = (table::points(points), table::points(unshared));
+    let again = table::again(again);
     format!(
         "# Time and memory against the size of a market
 
 Written by `{command}`; do not edit. Measured on {date} on {machine}.
 One thread, optimised build. The machine was shared, so a time may be too long, never too short. Markets and applications are generated from a seed
 (`benches/src/market.rs`): links, spread, survival of a provider, and stock that runs out. Each call to `compose` had
-{seconds} s; times are from the call on, {of}. The figures are also in `curves.csv` and `curves-again.csv`.
+{seconds} s; times are from the call on, {of}. The components of an application
+may share machines (`share: all`), but for the table that says otherwise. The figures are also in `curves.csv`, `curves-unshared.csv`
+and `curves-again.csv`.
 
 * **reduced**: until the problem is compiled: filters and reductions are done, the search begins.
 * **first plan**: until there is a plan that meets all conditions.
@@ -96,6 +101,11 @@ divides them by few. The **catalogue** is there before and serves all calls.
 ## All figures
 
 {points}
+## Each component on machines of its own
+
+The same applications without `share`: no machine carries two components.
+
+{unshared}
 ## After a small change
 
 Every hundredth machine became 3 % dearer. The same application is composed anew, and again with the plan from before

@@ -29,7 +29,6 @@ const RECOMPOSED_COMPONENTS: usize = 20;
 pub struct Measured {
     size: Size,
     seed: u64,
-    is_shared: bool,
     catalogue: Catalogue,
     bytes: usize,
 }
@@ -46,23 +45,29 @@ struct Run {
 }
 
 impl Measured {
-    /// Makes a market, whose applications' components may share machines or have machines of their own.
+    /// Makes a market.
     ///
     /// # Errors
     /// As [`market::catalogue`].
-    pub fn new(seed: u64, size: Size, is_shared: bool) -> Result<Self, Error> {
+    pub fn new(seed: u64, size: Size) -> Result<Self, Error> {
         let before = PeakAlloc.current_usage();
         let catalogue = market::catalogue(seed, size)?;
         let bytes = PeakAlloc.current_usage().saturating_sub(before);
-        Ok(Self { size, seed, is_shared, catalogue, bytes })
+        Ok(Self { size, seed, catalogue, bytes })
     }
 
-    /// Composes an application of so many components, so many times.
+    /// Composes an application of so many components, which may share machines or have machines of their own, so many times.
     ///
     /// # Errors
     /// There is no plan at all; time that is up is no error.
-    pub fn point(&self, components: usize, limit: Duration, repeat: usize) -> Result<Point, Error> {
-        let blueprint = market::blueprint(self.seed, components, self.is_shared)?;
+    pub fn point(
+        &self,
+        components: usize,
+        is_shared: bool,
+        limit: Duration,
+        repeat: usize,
+    ) -> Result<Point, Error> {
+        let blueprint = market::blueprint(self.seed, components, is_shared)?;
         let runs = (0..repeat.max(1))
             .map(|_| run(&self.catalogue, &blueprint, None, limit))
             .collect::<Result<Vec<_>, _>>()?;
@@ -90,7 +95,7 @@ impl Measured {
     /// # Errors
     /// There is no plan, or none was found in time.
     pub fn again(self, limit: Duration) -> Result<Recomposed, Error> {
-        let blueprint = market::blueprint(self.seed, RECOMPOSED_COMPONENTS, self.is_shared)?;
+        let blueprint = market::blueprint(self.seed, RECOMPOSED_COMPONENTS, true)?;
         let before = run(&self.catalogue, &blueprint, None, limit)?.plan.ok_or("no plan in time")?;
         let after = with_raised_prices(self.catalogue);
         let anew = run(&after, &blueprint, None, limit)?;

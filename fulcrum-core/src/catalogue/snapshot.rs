@@ -1,6 +1,7 @@
 //! The snapshot: dictionary-encoded columns of offers.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     hash::Hash,
     sync::Arc,
@@ -16,7 +17,8 @@ use super::{Rates, SourceReport, declared::Declared};
 use crate::{
     model::{
         DeclaredSettings, ElasticDisk, Interface, Micros, Offer, OfferId, OfferKind, OfferMode, Place, Price,
-        Provenance, ProviderId, Resources, Seller, SkuId, Surcharge, to_micros,
+        Provenance, ProviderId, Resources, Seller, Settings, SkuId, Surcharge, settings_of_provider,
+        to_micros,
     },
     provider::table::Quarantined,
 };
@@ -260,12 +262,26 @@ impl Catalogue {
         self.declared.settings.values().chain(own)
     }
 
+    /// What a provider is given of a component's settings: those for all, and those under its name.
+    pub(crate) fn settings_of_provider<'a>(
+        &self,
+        settings: Cow<'a, Settings>,
+        provider: &ProviderId,
+    ) -> Cow<'a, Settings> {
+        settings_of_provider(settings, provider, |name| {
+            self.declared.settings.keys().any(|id| id.as_str() == name)
+                || self.place.values.iter().any(|place| place.provider.as_str() == name)
+                || self.sources.iter().any(|source| source.provider.as_str() == name)
+        })
+    }
+
     /// A message about the first setting with which an offer cannot be had, or the first attribute that nobody would tell of it; none
     /// if it fits.
     pub(crate) fn interface_fault(&self, ix: OfferIx, interface: &Interface<'_>) -> Option<String> {
         let (provider, kind) = (&self.place(ix).provider, self.kind(ix));
         let declared = self.own_settings.at(ix).as_deref().or(self.declared.settings.get(provider));
-        let fault = declared.and_then(|declared| declared.fault(kind, &interface.settings));
+        let settings = self.settings_of_provider(Cow::Borrowed(&*interface.settings), provider);
+        let fault = declared.and_then(|declared| declared.fault(kind, &settings));
         let fault = fault.or_else(|| self.declared.attribute_fault(provider, kind, &interface.attributes))?;
         Some(format!("{provider} {fault}"))
     }

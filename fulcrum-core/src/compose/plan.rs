@@ -21,9 +21,9 @@ use crate::{
         solution::{Solution, UserAssignment},
     },
     model::{
-        Amount, Blueprint, Charge, CommitmentCost, ComponentId, EndPoint, FailureDomain, FeeLine, Flow,
-        FlowTarget, HOURS_PER_MONTH, Lease, LineKind, Measure, Measures, MoveLine, Plan, Price, PriceLine,
-        Proof, ProviderId, SkuId, TrafficLine, digest_of, from_micros, to_micros,
+        Amount, Blueprint, Charge, CommitmentCost, Component, ComponentId, EndPoint, FailureDomain, FeeLine,
+        Flow, FlowTarget, HOURS_PER_MONTH, Lease, LineKind, Measure, Measures, MoveLine, Plan, Price,
+        PriceLine, Proof, ProviderId, SkuId, TrafficLine, digest_of, from_micros, to_micros,
     },
 };
 
@@ -204,7 +204,11 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
         .collect::<Option<_>>()?;
     let components =
         || replicas.keys().filter_map(|name| Some((name, problem.blueprint.components.get(name)?)));
-    let settings = components().flat_map(|(_, component)| component.lease_settings().into_owned()).collect();
+    let provider = &offer.place.provider;
+    let own = |component: &Component| {
+        problem.catalogue.settings_of_provider(component.lease_settings(), provider).into_owned()
+    };
+    let settings = components().flat_map(|(_, component)| own(component)).collect();
     let after: BTreeSet<_> =
         components().flat_map(|(_, component)| component.predecessors().cloned()).collect();
     let rank = components().filter_map(|(name, _)| problem.ranks.get(name).copied()).max().unwrap_or(0);

@@ -46,8 +46,8 @@ pub struct Component {
     /// How many of them may share a machine.
     #[serde(default = "one")]
     pub per_machine: u32,
-    /// What its services are made with, as its provider's adapter calls it: `image: debian-12`. No secrets. Components that
-    /// give one setting different values share no machine. `${network.id}` stands for what a component named under `after`
+    /// What its services are made with: `image: debian-13`. No secrets. What stands under a provider's name reaches that provider
+    /// only: `hetzner: { placement_group: 12 }`. Components that give one setting different values share no machine. `${network.id}` stands for what a component named under `after`
     /// has become: its id, or another attribute; `${network.range|raw}` for one that is no plain word. `$${` is the text
     /// `${`; all else, such as `${HOME}`, stays as it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

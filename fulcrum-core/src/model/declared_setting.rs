@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
-use super::{OfferKind, Settings, setting_text};
+use super::{OfferKind, Settings, public_key::is_public_key, setting_text};
 
 /// The type of a setting's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -26,6 +26,12 @@ pub enum SettingType {
     List(Box<SettingType>),
     /// A name or id of something at the provider, such as what a component under `after` has become.
     Reference,
+    /// A public key in OpenSSH's form: `ssh-ed25519 AAAA… comment`.
+    PublicKey,
+    /// Texts by name, both of up to 63 letters, digits, `-`, `_` and `.`: what each provider takes as a label.
+    Labels,
+    /// One label of a host's name (RFC 1123): up to 63 letters, digits and hyphens.
+    Hostname,
 }
 
 /// A setting that a provider takes.
@@ -73,6 +79,12 @@ impl DeclaredSetting {
     #[must_use]
     pub fn about(self, about: impl Into<String>) -> Self {
         Self { about: about.into(), ..self }
+    }
+
+    /// Means the same at each provider that takes it.
+    #[must_use]
+    pub fn portable(self) -> Self {
+        Self { portable: true, ..self }
     }
 
     /// Nothing is bought without it.
@@ -246,6 +258,28 @@ impl DeclaredSettings {
     }
 }
 
+/// Whether a text is one label of a host's name (RFC 1123, section 2.1).
+fn is_hostname(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Whether a text can be a label's value at each provider.
+fn is_label_value(text: &str) -> bool {
+    let is_end = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric());
+    text.len() <= 63
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && is_end(text.bytes().next())
+        && is_end(text.bytes().last())
+}
+
+/// Whether a text can be a label's name at each provider; names that this library uses cannot.
+fn is_label_name(text: &str) -> bool {
+    is_label_value(text) && !text.is_empty() && !text.to_ascii_lowercase().starts_with("fulcrum")
+}
+
 /// Whether a text refers to another component, so that its value is known at the purchase only.
 fn is_reference(text: &str) -> bool {
     text.contains("${")
@@ -270,9 +304,22 @@ impl SettingType {
             Self::Number => is_late || scalar.is_some_and(|text| text.trim().parse::<i64>().is_ok()),
             Self::Boolean => is_late || scalar.is_some_and(|text| text == "true" || text == "false"),
             Self::Choice(words) => is_late || scalar.is_some_and(|text| words.contains(&text)),
+            Self::PublicKey => is_late || scalar.is_some_and(|text| is_public_key(&text)),
+            Self::Hostname => is_late || scalar.is_some_and(|text| is_hostname(&text)),
+            Self::Labels => value.as_object().is_some_and(|all| {
+                all.iter().all(|(name, value)| {
+                    let value = setting_text(value).filter(|_| !value.is_array());
+                    is_label_name(name)
+                        && value.is_some_and(|text| is_reference(&text) || is_label_value(&text))
+                })
+            }),
             Self::List(of) => match (value, scalar) {
                 (Value::Array(all), _) => all.iter().all(|one| of.admits(one)),
                 (_, Some(text)) if is_late => !text.is_empty(),
+                // A key has blanks.
+                (_, Some(text)) if **of == Self::PublicKey => {
+                    text.lines().all(|line| of.admits(&json!(line)))
+                }
                 (_, Some(text)) => {
                     let mut words = text.split([',', ' ']).filter(|word| !word.is_empty());
                     words.all(|word| of.admits(&json!(word)))
@@ -289,6 +336,9 @@ impl SettingType {
             (Self::List(of), Value::Array(all)) => all.iter().map(|one| of.typed(one)).collect(),
             (Self::List(of), value) => {
                 let text = setting_text(value).unwrap_or_default();
+                if **of == Self::PublicKey {
+                    return text.lines().map(|line| json!(line)).collect();
+                }
                 let words = text.split([',', ' ']).filter(|word| !word.is_empty());
                 words.map(|word| of.typed(&json!(word))).collect()
             }
@@ -299,9 +349,10 @@ impl SettingType {
             (Self::Boolean, Value::String(text)) => {
                 text.parse::<bool>().map_or_else(|_| value.clone(), Value::from)
             }
-            (Self::Text | Self::Reference | Self::Choice(_), Value::Number(_) | Value::Bool(_)) => {
-                Value::String(setting_text(value).unwrap_or_default())
-            }
+            (
+                Self::Text | Self::Reference | Self::Choice(_) | Self::Hostname,
+                Value::Number(_) | Value::Bool(_),
+            ) => Value::String(setting_text(value).unwrap_or_default()),
             (_, value) => value.clone(),
         }
     }
@@ -309,7 +360,13 @@ impl SettingType {
     fn schema(&self) -> Value {
         match self {
             Self::Any => json!({}),
-            Self::Text | Self::Reference => json!({ "type": "string" }),
+            Self::Text | Self::Reference | Self::PublicKey => json!({ "type": "string" }),
+            Self::Hostname => {
+                json!({ "type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$" })
+            }
+            Self::Labels => {
+                json!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 63 } })
+            }
             Self::Number => json!({ "type": "integer" }),
             Self::Boolean => json!({ "type": "boolean" }),
             Self::Choice(words) => json!({ "enum": words }),
@@ -326,6 +383,9 @@ impl SettingType {
             Self::Choice(words) => format!("words, each one of {}", words.join(", ")),
             Self::List(of) => format!("lists of {}", of.plural()),
             Self::Reference => "names or ids".to_owned(),
+            Self::PublicKey => "public keys (ssh-ed25519 AAAA…)".to_owned(),
+            Self::Labels => "maps of labels".to_owned(),
+            Self::Hostname => "host names".to_owned(),
         }
     }
 }
@@ -340,6 +400,11 @@ impl fmt::Display for SettingType {
             Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
             Self::List(of) => write!(f, "a list of {}", of.plural()),
             Self::Reference => f.write_str("a name or id"),
+            Self::PublicKey => f.write_str("a public key (ssh-ed25519 AAAA…)"),
+            Self::Labels => f.write_str(
+                "a map of up to 63 letters, digits, - _ and . each, whose names do not begin with fulcrum",
+            ),
+            Self::Hostname => f.write_str("a host's name: letters, digits and hyphens, 63 at most"),
         }
     }
 }

@@ -31,6 +31,7 @@ mod plan;
 mod plan_check;
 mod policy;
 mod price;
+mod public_key;
 mod purchase_option;
 mod recorded;
 mod relation;
@@ -88,6 +89,8 @@ pub use plan::{Amount, Measures, OfferMode, Plan, Proof, Stage, Statistics, Stop
 pub use policy::{FailOver, Policy};
 pub(crate) use price::payments;
 pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
+#[cfg(feature = "http")]
+pub(crate) use public_key::is_public_key;
 pub use purchase_option::{PricingCategory, PurchaseOption};
 pub use recorded::RecordedKind;
 pub use relation::Relation;
@@ -95,7 +98,8 @@ pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
-pub use setting_value::{Settings, setting_text};
+pub(crate) use setting_value::settings_of_provider;
+pub use setting_value::{ADAPTER_WORDS, Settings, setting_text};
 pub(crate) use settings::SettingIndex;
 pub use share::Share;
 pub(crate) use sharing::Sharing;

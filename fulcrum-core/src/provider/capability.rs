@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Call, ErrorKind};
-use crate::model::{DeclaredSetting, DeclaredSettings, OfferKind, Place, SettingType, Settings};
+use crate::model::{DeclaredSettings, OfferKind, Place, Settings};
 
 /// The idempotency of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -119,13 +119,6 @@ impl Capabilities {
         let covered =
             |places: &BTreeSet<String>| places.contains(at) || places.contains(place.region.as_str());
         self.places.as_ref().is_none_or(covered)
-    }
-
-    /// Settings of machines, all of which may be left out.
-    pub fn machine_settings<const N: usize>(settings: [(&str, SettingType); N]) -> Option<DeclaredSettings> {
-        let declared =
-            |(name, value): (&str, SettingType)| DeclaredSetting::new(name, value).of([OfferKind::Machine]);
-        Some(settings.into_iter().map(declared).collect())
     }
 
     /// Attributes of machines alone.

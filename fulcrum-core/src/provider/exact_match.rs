@@ -130,13 +130,17 @@ pub fn check_exact(request: &ProvisionRequest, sold: &Sold<'_>) -> Result<(), Er
     check_surcharges(request, &sold.surcharges)
 }
 
-/// Succeeds if the adapter knows all settings of a request, and each is text, a number, a boolean, or a list of these.
+/// Succeeds if the adapter knows all settings of a request, and each is text, a number, a boolean, a list of these, or a map of labels.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] names the setting, and the known ones.
 pub fn check_settings(request: &ProvisionRequest, capabilities: &Capabilities) -> Result<(), ErrorKind> {
     capabilities.check_settings(request.kind, &request.settings)?;
-    match request.settings.iter().find(|(_, value)| setting_text(value).is_none()) {
+    // A declaration admits an object only as a map of labels.
+    let is_declared = capabilities.settings.is_some();
+    let is_odd =
+        |value: &serde_json::Value| setting_text(value).is_none() && !(is_declared && value.is_object());
+    match request.settings.iter().find(|(_, value)| is_odd(value)) {
         None => Ok(()),
         Some((name, _)) => {
             let message = format!(

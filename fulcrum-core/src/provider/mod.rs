@@ -18,6 +18,9 @@ pub mod conformance;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod layers;
+#[cfg(feature = "http")]
+#[allow(dead_code, reason = "each adapter uses its own part")]
+mod portable;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 mod surcharges;

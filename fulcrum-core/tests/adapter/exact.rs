@@ -4,7 +4,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use fulcrum_core::{
-    model::{DeclaredSettings, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, SkuId},
+    model::{
+        DeclaredSetting, DeclaredSettings, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption,
+        SettingType, SkuId,
+    },
     provider::{
         ErrorKind, OfferFilter, OperationStatus, Priced, Provider, ProvisionRequest, adapters,
         sandbox::Sandbox, table::Table,
@@ -85,10 +88,17 @@ async fn offers(provider: &dyn Provider) -> Vec<Offer> {
 }
 
 /// A setting's value that an imitation understands.
-fn value(api: &Api, setting: &str) -> Value {
-    match (setting, api.name) {
+fn value(api: &Api, setting: &DeclaredSetting) -> Value {
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    match (setting.name.as_str(), api.name) {
         ("image", "proxmox") => json!("debian-13"),
+        ("image", "ec2") => json!("ami-1"),
         ("image" | "network", _) => json!("11111111-2222-3333-4444-555555555556"),
+        ("user_data", _) => json!("#!/bin/sh"),
+        ("labels", _) => json!({ "team": "shop" }),
+        ("ssh_keys", _) if setting.value == SettingType::List(Box::new(SettingType::PublicKey)) => {
+            json!([KEY])
+        }
         _ => json!("7"),
     }
 }
@@ -98,8 +108,7 @@ fn richest(api: &Api, provider: &dyn Provider, offer: &Offer) -> ProvisionReques
     let mut request = request(offer);
     let declared = provider.capabilities().settings.clone();
     let declared = declared.unwrap_or_else(|| DeclaredSettings::of_names(&["size"]));
-    request.settings =
-        declared.iter().map(|setting| (setting.name.clone(), value(api, &setting.name))).collect();
+    request.settings = declared.iter().map(|setting| (setting.name.clone(), value(api, setting))).collect();
     request
 }
 

@@ -89,6 +89,10 @@ fn imitate(cloud: &Mutex<Cloud>, request: &str) -> Vec<u8> {
         ("GET", "template", name) if name == id(4) => {
             says(200, &json!({ "id": name, "name": "Windows Server 2022", "family": "windows" }))
         }
+        ("GET", "ssh-key", "admin") => says(200, &json!({ "name": "admin", "fingerprint": "x" })),
+        ("GET", "quota", "instance") => {
+            says(200, &json!({ "resource": "instance", "usage": 0, "limit": 10 }))
+        }
         ("GET", "template", _) => {
             says(200, &json!({ "templates": [{ "id": id(3), "name": "Linux Debian 12 (Bookworm) 64-bit" }] }))
         }

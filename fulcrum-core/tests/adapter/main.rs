@@ -14,7 +14,7 @@ mod ambiguous_purchase;
 mod clock_skew;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod configuration_changes;
-#[cfg(feature = "adapters")]
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
 mod dry_run;
 #[cfg(feature = "ec2")]
 mod ec2;
@@ -42,6 +42,8 @@ mod orphaned_disks;
 mod osb;
 #[cfg(all(feature = "adapters", feature = "sqlite"))]
 mod plan_parameters;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod portable;
 #[cfg(feature = "adapters")]
 mod price_dates;
 #[cfg(feature = "proxmox")]

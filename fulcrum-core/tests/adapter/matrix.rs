@@ -1,4 +1,4 @@
-//! The matrix in the guide is what the adapters declare. `FULCRUM_BLESS=1` writes it again.
+//! The matrix in the guide, and the page of settings, are what the adapters declare. `FULCRUM_BLESS=1` writes them again.
 
 use std::{fmt::Write, fs, path::PathBuf};
 
@@ -149,4 +149,60 @@ fn the_committed_matrix_is_what_the_adapters_declare() {
             );
         }
     }
+}
+
+/// What each adapter makes of each portable word, and its own settings.
+fn settings_page() -> String {
+    let mut text = "# Settings\n\nWritten by `make matrix` from what the adapters declare. The settings of a component \
+        are given to its provider at the purchase.\n\n\
+        * A **portable** setting means the same at each provider. An adapter translates it, or is not sold to: `why_not` says so.\n\
+        * A provider's own setting stands under the provider's name, and reaches that provider only: \
+        `settings: { image: debian-13, hetzner: { placement_group: 12 } }`. What stands there goes before a setting of the \
+        same name for all. Without the provider's name only providers that know it are chosen.\n\
+        * No setting may be a secret: plans, ledgers and archives hold settings.\n\n\
+        `ssh_keys` and `hostname` become part of `user_data` where a provider has no field for them: the machine's image must run \
+        cloud-init. `user_data` begins with `#cloud-config`, `#!` or another form of cloud-init then. Providers of sandboxes and hosts \
+        declare their own, and brokers those of their plans.\n\n## Portable\n\n| setting | type | adapter | becomes |\n|---|---|---|---|\n"
+        .to_owned();
+    let all = all();
+    let declared = |wanted: bool| {
+        let all = all.iter().flat_map(move |(name, _, capabilities)| {
+            let own = capabilities.settings.iter().flat_map(|declared| declared.iter());
+            own.filter(move |it| it.portable == wanted).map(move |it| (it.name.clone(), *name, it.clone()))
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+        all
+    };
+    for (name, adapter, setting) in declared(true) {
+        assert!(!setting.about.is_empty(), "{adapter}: {name} says nothing about itself");
+        let _ = writeln!(text, "| `{name}` | {} | {adapter} | {} |", setting.value, setting.about);
+    }
+    text.push_str("\n## Of one provider\n\n| adapter | setting | type | is |\n|---|---|---|---|\n");
+    let mut own = declared(false);
+    own.sort_by(|one, other| (one.1, &one.0).cmp(&(other.1, &other.0)));
+    for (name, adapter, setting) in own {
+        let _ = writeln!(text, "| {adapter} | `{name}` | {} | {} |", setting.value, setting.about);
+    }
+    text
+}
+
+#[test]
+fn the_committed_page_of_settings_is_what_the_adapters_declare() {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md"));
+    if std::env::var_os("FULCRUM_BLESS").is_some() {
+        fs::write(&path, settings_page()).expect("a folder that can be written to");
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == settings_page(),
+        "docs/settings.md is not what the adapters declare; run `make matrix`"
+    );
+}
+
+#[test]
+fn the_words_of_adapters_are_those_of_the_table() {
+    let mut words: Vec<&str> = all().into_iter().map(|(name, ..)| name).chain(["sandbox"]).collect();
+    words.sort_unstable();
+    assert_eq!(words, fulcrum_core::model::ADAPTER_WORDS);
 }

@@ -36,7 +36,9 @@ fn recordings() -> Option<PathBuf> {
 
 fn config(folder: &Path) -> UpCloudConfig {
     std::fs::write(folder.join("token"), "canary-0c10-0000").expect("a file");
-    let ssh_keys = vec!["ssh-ed25519 AAAA test".to_owned()];
+    let ssh_keys = vec![
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f test".to_owned(),
+    ];
     UpCloudConfig { token: Credential::File("token".to_owned()), ssh_keys, ..UpCloudConfig::new(IMAGE) }
 }
 

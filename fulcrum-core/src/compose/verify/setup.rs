@@ -20,7 +20,9 @@ impl Check<'_> {
             let (mut wanted, mut after, mut rank) = (BTreeMap::new(), BTreeSet::new(), 0);
             for name in lease.replicas.keys() {
                 let component = &self.blueprint.components[name];
-                for (setting, value) in component.lease_settings().as_ref() {
+                let settings =
+                    self.catalogue.settings_of_provider(component.lease_settings(), &lease.place.provider);
+                for (setting, value) in settings.as_ref() {
                     let before = wanted.insert(setting.clone(), value.clone());
                     if before.is_some_and(|before| before != *value) {
                         return violation(place(), format!("its components want another `{setting}` each"));

@@ -22,7 +22,7 @@ pub const API: Api = Api {
 fn adapter(folder: &Path, url: &str) -> Ec2 {
     table(folder, "ec2", true);
     let document = json!({ "endpoint": url, "access_key": "file:secret", "secret_key": "file:secret", "catalogue": "prices.csv",
-        "client_token": "ignored", "image": "ami-1", "list_lag_ms": 100, "http": { "timeout_ms": 3000 } });
+        "client_token": "ignored", "image": "ami-1", "images": { "debian-13": "ami-1" }, "list_lag_ms": 100, "http": { "timeout_ms": 3000 } });
     config::<Ec2Config>(document).build(folder).expect("an adapter")
 }
 

@@ -51,6 +51,15 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         ("GET", ["quota", "instance"]) => {
             json(200, &json!({ "resource": "instance", "usage": world.things.len(), "limit": 20 }))
         }
+        ("GET", ["template"]) => {
+            let row = |id: &str, name: &str, day: &str| json!({ "id": id, "name": name, "created-at": day });
+            let rows = [
+                row("0", "Linux Debian 13 (Trixie) 64-bit", "2026-09-01T00:00:00Z"),
+                row(TYPE, "Linux Debian 13 (Trixie) 64-bit", "2026-11-01T00:00:00Z"),
+                row("1", "Linux Debian 12 (Bookworm) 64-bit", "2026-11-20T00:00:00Z"),
+            ];
+            json(200, &json!({ "templates": rows }))
+        }
         ("GET", ["operation", _]) => begun("x"),
         ("GET", ["instance"]) => {
             json(200, &json!({ "instances": world.things.values().map(told).collect::<Vec<_>>() }))

@@ -107,6 +107,13 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                 _ => json(200, &json!({ "server": told })),
             }
         }
+        ("GET", ["marketplace", "v2", "local-images"]) => {
+            let is_there = ask.get("image_label") == "debian_trixie";
+            let image =
+                json!({ "id": "11111111-2222-3333-4444-555555555556", "compatible_commercial_types": [] });
+            let rows: Vec<_> = is_there.then_some(image).into_iter().collect();
+            json(200, &json!({ "local_images": rows }))
+        }
         ("GET", [.., "images", id]) => {
             let image =
                 json!({ "id": id, "name": "Debian", "root_volume": { "id": "r" }, "extra_volumes": {} });

@@ -113,6 +113,14 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             Some(thing) => json(200, &json!({ "server": told(thing) })),
         },
         // Its image.
+        ("GET", ["storage", "template"]) => {
+            let told = |uuid: &str, title: &str| json!({ "uuid": uuid, "title": title, "type": "template", "access": "public" });
+            let all = [
+                told(OTHER_IMAGE, "Debian GNU/Linux 12 (Bookworm)"),
+                told(IMAGE, "Debian GNU/Linux 13 (Trixie)"),
+            ];
+            json(200, &json!({ "storages": { "storage": all } }))
+        }
         ("GET", ["storage", IMAGE]) => {
             let image = json!({ "uuid": IMAGE, "title": "Debian", "type": "template", "license": 0 });
             json(200, &json!({ "storage": world.told_image(image) }))

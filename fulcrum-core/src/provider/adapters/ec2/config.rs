@@ -1,6 +1,6 @@
 //! The configuration of a cloud with EC2's query API.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct Ec2Config {
     /// Identifier of the image that is booted, unless a request has the setting `image`.
     #[serde(default)]
     pub image: Option<String>,
+    /// What portable names of images are here, such as `debian-13: ami-0123456789abcdef0`. At AWS they are found without.
+    #[serde(default)]
+    pub images: BTreeMap<String, String>,
     /// Name of the key pair, unless a request has the setting `key_name`.
     #[serde(default)]
     pub key_name: Option<String>,

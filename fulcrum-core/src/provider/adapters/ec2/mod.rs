@@ -9,6 +9,7 @@ mod errors;
 mod handle;
 mod lifecycle;
 mod offers;
+mod official_images;
 mod provision;
 mod services;
 mod sign;
@@ -32,6 +33,7 @@ use crate::{
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
+        portable,
     },
 };
 
@@ -69,13 +71,20 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
         concurrency: Some(8),
         poll_interval_ms: 1000,
         list_lag_ms: Some(list_lag_ms),
-        settings: Capabilities::machine_settings([
-            ("image", SettingType::Text),
-            ("key_name", SettingType::Text),
-            ("security_groups", SettingType::List(Box::new(SettingType::Text))),
-            ("subnet", SettingType::Text),
-            ("user_data", SettingType::Text),
-        ]),
+        settings: Some(
+            [
+                portable::hostname("by cloud-init"),
+                portable::image("what the configuration's `images` says; at AWS, the newest image of the system's own publisher; or the id of an image"),
+                portable::own("key_name", SettingType::Text, "the name of a key pair"),
+                portable::labels("tags of the machine"),
+                portable::own("security_groups", SettingType::List(Box::new(SettingType::Text)), "ids of security groups"),
+                portable::ssh_keys(SettingType::PublicKey, "by cloud-init"),
+                portable::own("subnet", SettingType::Text, "the id of a subnet"),
+                portable::user_data("as it is, up to 16 KiB"),
+            ]
+            .into_iter()
+            .collect(),
+        ),
         attributes: Capabilities::machine_attributes([
             "public_ipv4",
             "private_ip",

@@ -16,6 +16,7 @@ use crate::{
         adapters::{
             common::CallErrors, operation_owner::OperationOwner, purchase_outcome::purchase_response,
         },
+        portable::{self, FirstBoot, KeyWords, System},
     },
 };
 
@@ -49,6 +50,8 @@ pub const FIELDS: &[(&str, Priced)] = &[
 pub(super) const PRICED_BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
 /// The tag that records the disks of a machine's purchase.
 pub(super) const DISKS_TAG: &str = "fulcrum-disks";
+/// Bytes of a machine's user data.
+const MAX_USER_DATA_BYTES: usize = 16 << 10;
 /// Characters of the longest tag.
 const MAX_TAG_CHARS: usize = 255;
 
@@ -94,6 +97,14 @@ pub(super) async fn provision(
             "no image is set; set `image`, in the component's settings or in the provider's configuration",
         )
     })?;
+    let image = config.images.get(&image).cloned().unwrap_or(image);
+    // `ami-1` has the form of a system, too.
+    let image = match System::parse(&image).filter(|system| system.title().is_some()) {
+        Some(system) => cloud.newest_image(region, system, offer, call).await?,
+        None => image,
+    };
+    let invalid = |kind| cloud.error(call, kind);
+    let boot = FirstBoot::of(request, &[], KeyWords::Keys).map_err(invalid)?;
     let disk = Disk::of(request, offer, config).map_err(|why| cloud.invalid_request(call, why))?;
     let root = cloud.image(region, &image, call).await?;
     let root = system_device(&image, &root, &disk).map_err(|why| cloud.invalid_request(call, why))?;
@@ -109,9 +120,14 @@ pub(super) async fn provision(
     let zone = request.place.zone.as_ref();
     let tags =
         [(KEY_TAG, Some(key.to_string())), ("Name", Some(name)), (ZONE_TAG, zone.map(ToString::to_string))];
-    let tags = tags.into_iter().filter_map(|(name, value)| Some((name, value.filter(|it| !it.is_empty())?)));
+    let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let labels = portable::labels_of(request);
+    // A customer's own `Name` stands in the place of ours.
+    let tags: Vec<_> = tags.filter(|(name, _)| !labels.contains_key(name)).collect();
+    let tags = tags.into_iter().chain(labels.into_iter().map(|(name, value)| (name, Some(value))));
+    let tags = tags.filter_map(|(name, value)| Some((name, value.filter(|it| !it.is_empty())?)));
     for ((name, value), at) in tags.zip(1..) {
-        put(&format!("TagSpecification.1.Tag.{at}.Key"), name.to_owned());
+        put(&format!("TagSpecification.1.Tag.{at}.Key"), name);
         put(&format!("TagSpecification.1.Tag.{at}.Value"), value);
     }
     if let Some(zone) = zone {
@@ -137,7 +153,7 @@ pub(super) async fn provision(
             put(&format!("NetworkInterface.1.SecurityGroupId.{at}"), group.trim().to_owned());
         }
     }
-    if let Some(text) = setting("user_data", &None) {
+    if let Some(text) = boot.document(MAX_USER_DATA_BYTES).map_err(invalid)? {
         put("UserData", base64::engine::general_purpose::STANDARD.encode(text));
     }
     let asked = mutation(call, "RunInstances", &fields).for_sku(&request.sku);

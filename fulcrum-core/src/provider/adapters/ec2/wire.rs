@@ -257,6 +257,13 @@ fn licence(item: Xml<'_, '_>) -> Option<String> {
     told.into_iter().find_map(|(name, value)| Some(format!("{name} {}", value?)))
 }
 
+/// `DescribeImages`: of each the day of its creation, and its id.
+pub(super) fn dated_images(root: Xml<'_, '_>) -> Option<Vec<(String, String)>> {
+    root.child("imagesSet")?;
+    let dated = |item: Xml<'_, '_>| Some((item.text("creationDate")?, item.text("imageId")?));
+    Some(root.items("imagesSet").filter_map(dated).collect())
+}
+
 /// `DescribeImages`: the first one.
 pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
     root.child("imagesSet")?;

@@ -11,6 +11,7 @@ use crate::provider::{
     Call, ErrorKind, ProvisionRequest, Result,
     adapters::{common::CallErrors, dry_run::DryRun},
     http::Request,
+    portable::{FirstBoot, KeyWords},
 };
 
 /// The quota of a kind of resource.
@@ -26,7 +27,8 @@ struct Quota {
 impl DryRun for Exoscale {
     async fn look_up(&self, request: &ProvisionRequest) -> Result<()> {
         let zone = self.zone(Call::DryRun, request.place.region.as_str())?;
-        let keys = request.setting_list("ssh_keys").unwrap_or_else(|| self.settings.ssh_keys.clone());
+        let boot = FirstBoot::of(request, &self.settings.ssh_keys, KeyWords::KeysAndNames);
+        let keys = boot.map_err(|kind| self.error(Call::Provision, kind))?.named_keys;
         let groups = request.setting_list("security_groups").unwrap_or_default();
         let keys = keys.into_iter().map(|key| ("ssh-key", "ssh_keys", key));
         let groups = groups.into_iter().map(|group| ("security-group", "security_groups", group));

@@ -30,6 +30,7 @@ use crate::{
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
         adapters::{self, common::CallErrors},
         http::{Cache, Client, HttpConfigError, Transport, bounded, regional_url},
+        portable,
         table::Table,
     },
 };
@@ -87,12 +88,25 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
-        settings: Capabilities::machine_settings([
-            ("image", SettingType::Text),
-            ("security_groups", SettingType::List(Box::new(SettingType::Text))),
-            ("ssh_keys", SettingType::List(Box::new(SettingType::Text))),
-            ("user_data", SettingType::Text),
-        ]),
+        settings: Some(
+            [
+                portable::hostname("by cloud-init"),
+                portable::image("the newest public template of that system; or the name or id of a template"),
+                portable::labels("labels of the instance"),
+                portable::own(
+                    "security_groups",
+                    SettingType::List(Box::new(SettingType::Text)),
+                    "ids of security groups",
+                ),
+                portable::ssh_keys(
+                    SettingType::Text,
+                    "public keys by cloud-init; or names of keys of the organisation",
+                ),
+                portable::user_data("as it is, up to 24 KiB"),
+            ]
+            .into_iter()
+            .collect(),
+        ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6"]),
         places: None,
     }

@@ -8,7 +8,7 @@ use super::{
     handle::{Handle, InstanceRef},
     offers::{TYPES_FRESH_FOR, sku_of},
     services::key_of,
-    wire::{Operation, TemplateReply, Templates},
+    wire::{Operation, Template, TemplateReply, Templates},
 };
 use crate::{
     model::IdempotencyKey,
@@ -21,6 +21,7 @@ use crate::{
         },
         check_settings, find_exact,
         http::{Method, Request},
+        portable::{self, FirstBoot, KeyWords, System},
     },
 };
 
@@ -29,7 +30,7 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("auto-start", Priced::Free("it is what is bought")),
     ("disk-size", Priced::By(Line::Disk)),
     ("instance-type.id", Priced::By(Line::Offer)),
-    ("labels.fulcrum-key", Priced::Free("labels cost nothing")),
+    ("labels.*", Priced::Free("labels cost nothing")),
     ("name", Priced::Free("names cost nothing")),
     ("public-ip-assignment", Priced::Free("an instance's own address costs nothing")),
     ("security-groups[].id", Priced::Free("security groups cost nothing")),
@@ -37,6 +38,9 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("template.id", Priced::Free("templates with a licence are refused by their name")),
     ("user-data", Priced::Free("data for the first boot cost nothing")),
 ];
+
+/// Bytes of an instance's user data; the API counts them in base64.
+const MAX_USER_DATA_BYTES: usize = 24 << 10;
 
 impl Exoscale {
     /// Orders the service of a request. Returns its operation.
@@ -89,12 +93,20 @@ impl Exoscale {
         }
         let ask = Request::get(Call::Provision, ["template"]).query("visibility", "public");
         let templates: Templates = zone.client.json(&ask).await?;
-        let found = templates.templates.into_iter().find(|template| template.name == image);
+        let templates: Vec<Template> = templates.templates.into_iter().collect();
+        let named = templates.iter().find(|template| template.name == image);
+        let system = System::parse(image);
+        let is_it = |template: &&Template| {
+            system.is_some_and(|system| system.is_titled(&template.name)) && !is_paid(&template.name)
+        };
+        let newest =
+            || templates.iter().filter(is_it).max_by(|one, other| one.created_at.cmp(&other.created_at));
+        let found = named.or_else(newest);
         let missing = || {
             let message = format!("no template is called {image}; set another `image`");
             self.invalid_request(Call::Provision, message)
         };
-        found.map(|template| template.id).ok_or_else(missing)
+        found.map(|template| template.id.clone()).ok_or_else(missing)
     }
 
     async fn new_instance(
@@ -108,24 +120,28 @@ impl Exoscale {
         let types = self.instance_types(call, zone, TYPES_FRESH_FOR).await?;
         let missing = || self.error(call, ErrorKind::NotFound { what: request.sku.to_string() });
         let kind = types.iter().find(|kind| sku_of(kind) == request.sku.as_str()).ok_or_else(missing)?;
-        let setting = |name: &str| request.setting(name);
+        let invalid = |kind| self.error(call, kind);
+        let boot =
+            FirstBoot::of(request, &self.settings.ssh_keys, KeyWords::KeysAndNames).map_err(invalid)?;
+        let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
+        let mut labels = portable::labels_of(request);
+        labels.insert(KEY_LABEL.to_owned(), key.to_string());
         let mut instance = json!({
             "name": request.name,
             "instance-type": { "id": kind.id },
-            "template": { "id": self.template_id(zone, &setting("image").unwrap_or_else(|| self.settings.image.clone())).await? },
+            "template": { "id": self.template_id(zone, &image).await? },
             "disk-size": disk_gib,
-            "labels": { KEY_LABEL: key },
+            "labels": labels,
             "public-ip-assignment": if self.settings.public_ip { "inet4" } else { "none" },
             "auto-start": true,
         });
-        let keys = request.setting_list("ssh_keys").unwrap_or_else(|| self.settings.ssh_keys.clone());
-        if !keys.is_empty() {
-            instance["ssh-keys"] = keys.iter().map(|name| json!({ "name": name })).collect();
+        if !boot.named_keys.is_empty() {
+            instance["ssh-keys"] = boot.named_keys.iter().map(|name| json!({ "name": name })).collect();
         }
         if let Some(groups) = request.setting_list("security_groups") {
             instance["security-groups"] = groups.iter().map(|id| json!({ "id": id })).collect();
         }
-        if let Some(data) = setting("user_data") {
+        if let Some(data) = boot.document(MAX_USER_DATA_BYTES).map_err(invalid)? {
             instance["user-data"] = json!(base64::engine::general_purpose::STANDARD.encode(data));
         }
         Ok(instance)

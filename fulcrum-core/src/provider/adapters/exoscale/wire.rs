@@ -52,6 +52,8 @@ pub(super) struct Templates {
 pub(super) struct Template {
     pub(super) id: String,
     pub(super) name: String,
+    #[serde(default, rename = "created-at")]
+    pub(super) created_at: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,6 +8,7 @@ use crate::provider::{
     Call, ProvisionRequest, Result,
     adapters::{common::CallErrors, dry_run::DryRun},
     http::Request,
+    portable::{FirstBoot, KeyWords},
 };
 
 impl Hetzner {
@@ -39,10 +40,9 @@ impl Hetzner {
 #[async_trait]
 impl DryRun for Hetzner {
     async fn look_up(&self, request: &ProvisionRequest) -> Result<()> {
-        let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
-        self.must_exist("images", "image", &image).await?;
-        let keys = request.setting_list("ssh_keys").unwrap_or_else(|| self.settings.ssh_keys.clone());
-        for key in keys {
+        self.must_exist("images", "image", &self.image_of(request)).await?;
+        let boot = FirstBoot::of(request, &self.settings.ssh_keys, KeyWords::KeysAndNames);
+        for key in boot.map_err(|kind| self.error(Call::Provision, kind))?.named_keys {
             self.must_exist("ssh_keys", "ssh_keys", &key).await?;
         }
         for (list, setting) in

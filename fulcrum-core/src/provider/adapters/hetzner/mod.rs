@@ -32,6 +32,7 @@ use crate::{
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
         adapters::{self, common::KEY_LABEL, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport, bounded},
+        portable,
         surcharges::Rejections,
         table::{ProviderDocument, Table},
     },
@@ -91,14 +92,37 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
-        settings: Capabilities::machine_settings([
-            ("firewalls", SettingType::List(Box::new(SettingType::Number))),
-            ("image", SettingType::Text),
-            ("networks", SettingType::List(Box::new(SettingType::Number))),
-            ("placement_group", SettingType::List(Box::new(SettingType::Number))),
-            ("ssh_keys", SettingType::List(Box::new(SettingType::Text))),
-            ("user_data", SettingType::Text),
-        ]),
+        settings: Some(
+            [
+                portable::own(
+                    "firewalls",
+                    SettingType::List(Box::new(SettingType::Number)),
+                    "ids of firewalls",
+                ),
+                portable::hostname("by cloud-init"),
+                portable::image(
+                    "the cloud's own image of that system; or the name of an image, or the id of a snapshot",
+                ),
+                portable::labels("labels of the server"),
+                portable::own(
+                    "networks",
+                    SettingType::List(Box::new(SettingType::Number)),
+                    "ids of networks",
+                ),
+                portable::own(
+                    "placement_group",
+                    SettingType::List(Box::new(SettingType::Number)),
+                    "the id of a placement group",
+                ),
+                portable::ssh_keys(
+                    SettingType::Text,
+                    "public keys by cloud-init; or names of keys of the project",
+                ),
+                portable::user_data("as it is, up to 32 KiB"),
+            ]
+            .into_iter()
+            .collect(),
+        ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
     }

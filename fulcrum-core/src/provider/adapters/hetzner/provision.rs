@@ -1,7 +1,5 @@
 //! The order of a server, and its first start.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::{
@@ -23,6 +21,7 @@ use crate::{
         },
         check_exact, check_settings, find_exact,
         http::Request,
+        portable::{self, FirstBoot, KeyWords, System},
     },
 };
 
@@ -30,8 +29,7 @@ use crate::{
 pub const FIELDS: &[(&str, Priced)] = &[
     ("firewalls[].firewall", Priced::Free("firewalls cost nothing")),
     ("image", Priced::Free("images, also snapshots, are booted for nothing")),
-    ("labels.fulcrum-key", Priced::Free("labels cost nothing")),
-    ("labels.fulcrum-name", Priced::Free("labels cost nothing")),
+    ("labels.*", Priced::Free("labels cost nothing")),
     ("location", Priced::By(Line::Offer)),
     ("name", Priced::Free("names cost nothing")),
     ("networks[]", Priced::Free("private networks cost nothing")),
@@ -43,6 +41,9 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("start_after_create", Priced::Free("a server costs the same, on or off")),
     ("user_data", Priced::Free("data for the first boot cost nothing")),
 ];
+
+/// Bytes of a server's user data.
+const MAX_USER_DATA_BYTES: usize = 32 << 10;
 
 impl Hetzner {
     /// Checks that a request is for exactly one offer of this adapter.
@@ -62,6 +63,20 @@ impl Hetzner {
         check_exact(request, &sold)
     }
 
+    /// The name or id of the image that a request boots.
+    pub(super) fn image_of(&self, request: &ProvisionRequest) -> String {
+        let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
+        match System::parse(&image) {
+            Some(System { id: "almalinux", version }) => format!("alma-{version}"),
+            Some(System { id: "centos", version }) => format!("centos-stream-{version}"),
+            // The cloud keeps one image of each major version.
+            Some(System { id: "opensuse-leap", version }) => {
+                format!("opensuse-{}", version.split('.').next().unwrap_or(version))
+            }
+            _ => image,
+        }
+    }
+
     /// The body that makes a server.
     fn new_server<'a>(
         &'a self,
@@ -69,7 +84,6 @@ impl Hetzner {
         key: &'a IdempotencyKey,
     ) -> Result<NewServer<'a>> {
         let call = Call::Provision;
-        let setting = |name: &str| request.setting(name);
         let numbers = |name: &str| -> Result<Vec<u64>> {
             let wrong = || {
                 self.invalid_request(
@@ -80,14 +94,17 @@ impl Hetzner {
             let words = request.setting_list(name).unwrap_or_default();
             words.iter().map(|word| number(word).ok_or_else(wrong)).collect()
         };
-        let ssh_keys = request.setting_list("ssh_keys").unwrap_or_else(|| self.settings.ssh_keys.clone());
-        let mut labels = BTreeMap::from([(KEY_LABEL, key.to_string())]);
+        let boot = FirstBoot::of(request, &self.settings.ssh_keys, KeyWords::KeysAndNames);
+        let invalid = |kind| self.error(call, kind);
+        let boot = boot.map_err(invalid)?;
+        let mut labels = portable::labels_of(request);
+        labels.insert(KEY_LABEL.to_owned(), key.to_string());
         // This label is for people; a label takes few characters.
         let name: String =
             request.name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(60).collect();
         let name = name.trim_matches('-');
         if !name.is_empty() {
-            labels.insert("fulcrum-name", name.to_owned());
+            labels.insert("fulcrum-name".to_owned(), name.to_owned());
         }
         let placement_group = match numbers("placement_group")?.as_slice() {
             [] => None,
@@ -100,13 +117,13 @@ impl Hetzner {
         Ok(NewServer {
             name: key.as_str(),
             server_type: request.sku.as_str(),
-            image: setting("image").unwrap_or_else(|| self.settings.image.clone()),
+            image: self.image_of(request),
             location: request.place.region.as_str(),
             start_after_create: true,
             labels,
             public_net: PublicNet { enable_ipv4: self.settings.public_ipv4, enable_ipv6: true },
-            ssh_keys,
-            user_data: setting("user_data"),
+            user_data: boot.document(MAX_USER_DATA_BYTES).map_err(invalid)?,
+            ssh_keys: boot.named_keys,
             networks: numbers("networks")?,
             firewalls: numbers("firewalls")?.into_iter().map(|firewall| Firewall { firewall }).collect(),
             placement_group,

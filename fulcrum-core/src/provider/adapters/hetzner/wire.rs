@@ -118,7 +118,7 @@ pub(super) struct NewServer<'a> {
     pub(super) image: String,
     pub(super) location: &'a str,
     pub(super) start_after_create: bool,
-    pub(super) labels: BTreeMap<&'static str, String>,
+    pub(super) labels: BTreeMap<String, String>,
     pub(super) public_net: PublicNet,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ssh_keys: Vec<String>,

@@ -24,6 +24,7 @@ use crate::{
         adapters::common::CallErrors,
         find_exact_in_zones,
         http::{Client, HttpConfigError, Page, Redactor, Request, Response, Transport, paginate},
+        portable::System,
     },
 };
 
@@ -333,13 +334,19 @@ impl Cloud {
                     }
                 }
             } else {
-                let request = Request::get(call, path)
-                    .query("name", name)
+                let newest = Request::get(call, path)
                     .query("status", "active")
                     .query("sort_key", "created_at")
                     .query("sort_dir", "desc")
                     .query("limit", 1);
-                glance.json::<wire::ImagePage>(&request).await?.images.into_iter().next()
+                let named = newest.clone().query("name", name);
+                match (glance.json::<wire::ImagePage>(&named).await?.images.into_iter().next(), System::parse(name)) {
+                    (None, Some(system)) => {
+                        let system = newest.query("os_distro", system.id).query("os_version", system.version);
+                        glance.json::<wire::ImagePage>(&system).await?.images.into_iter().next()
+                    }
+                    (named, _) => named,
+                }
             };
             match image {
                 Some(image) if image.brings_volumes() => Err(self.invalid_request(

@@ -46,6 +46,9 @@ pub struct OpenStackConfig {
     /// Name or identifier of the image that is booted, unless a request has the setting `image`.
     #[serde(default)]
     pub image: Option<String>,
+    /// What portable names of images are called here, such as `debian-13: my-debian`.
+    #[serde(default)]
+    pub images: BTreeMap<String, String>,
     /// Name or identifier of the network, `auto` or `none`, unless a request has the setting `network`.
     #[serde(default = "default_network")]
     pub network: String,

@@ -42,6 +42,7 @@ use crate::{
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
+        portable,
     },
 };
 
@@ -79,13 +80,20 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1000,
         list_lag_ms: None,
-        settings: Capabilities::machine_settings([
-            ("image", SettingType::Text),
-            ("key_name", SettingType::Text),
-            ("network", SettingType::Text),
-            ("security_groups", SettingType::List(Box::new(SettingType::Text))),
-            ("user_data", SettingType::Text),
-        ]),
+        settings: Some(
+            [
+                portable::hostname("by cloud-init"),
+                portable::image("what the configuration's `images` says; the newest image of that name; else the newest with `os_distro` and `os_version`; or an id"),
+                portable::own("key_name", SettingType::Text, "the name of a key pair"),
+                portable::labels("metadata of the server"),
+                portable::own("network", SettingType::Text, "the name or id of a network"),
+                portable::own("security_groups", SettingType::List(Box::new(SettingType::Text)), "names of security groups"),
+                portable::ssh_keys(SettingType::PublicKey, "by cloud-init"),
+                portable::user_data("as it is, up to 48 KiB"),
+            ]
+            .into_iter()
+            .collect(),
+        ),
         attributes: Some(attributes()),
         places: None,
     }

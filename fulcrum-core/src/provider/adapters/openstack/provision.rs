@@ -17,6 +17,7 @@ use crate::{
             common::CallErrors, operation_owner::OperationOwner, purchase_outcome::purchase_response,
         },
         http::Request,
+        portable::{self, FirstBoot, KeyWords},
     },
 };
 
@@ -31,9 +32,7 @@ pub const FIELDS: &[(&str, Priced)] = &[
         Priced::Free("an image that brings volumes is refused, and a licence is part of a flavor's price"),
     ),
     ("server.key_name", Priced::Free("keys cost nothing")),
-    ("server.metadata.fulcrum-key", Priced::Free("metadata cost nothing")),
-    ("server.metadata.fulcrum-sku", Priced::Free("metadata cost nothing")),
-    ("server.metadata.fulcrum-zone", Priced::Free("metadata cost nothing")),
+    ("server.metadata.*", Priced::Free("metadata cost nothing")),
     ("server.name", Priced::Free("names cost nothing")),
     ("server.networks", Priced::Free("addresses of a network are part of a flavor")),
     ("server.networks[].uuid", Priced::Free("addresses of a network are part of a flavor")),
@@ -52,6 +51,8 @@ pub(super) const DISKS_FIELD: &str = "fulcrum-disks";
 const LIBRARY_TAG: &str = "fulcrum";
 /// Characters of the longest value of nova's metadata.
 const MAX_METADATA_CHARS: usize = 255;
+/// Bytes of a server's user data; nova counts them in base64.
+const MAX_USER_DATA_BYTES: usize = 48 << 10;
 /// Characters of nova's longest tag.
 const MAX_TAG_CHARS: usize = 60;
 /// Characters of nova's longest name.
@@ -77,10 +78,14 @@ pub(super) async fn provision(
             "no image is set; set `image`, in the component's settings or in the provider's configuration",
         )
     })?;
+    let image = config.images.get(&image).cloned().unwrap_or(image);
     let image = cloud.image(region, &image, call).await?;
+    let invalid = |kind| cloud.error(call, kind);
+    let boot = FirstBoot::of(request, &[], KeyWords::Keys).map_err(invalid)?;
     let network = setting("network", Some(&config.network)).unwrap_or_default();
 
-    let mut metadata = Map::new();
+    let mut metadata: Map<String, Value> =
+        portable::labels_of(request).into_iter().map(|(name, value)| (name, value.into())).collect();
     metadata.insert(KEY_FIELD.to_owned(), key.to_string().into());
     metadata.insert(SKU_FIELD.to_owned(), request.sku.to_string().into());
     let mut server = Map::new();
@@ -115,7 +120,7 @@ pub(super) async fn provision(
         let groups: Vec<_> = groups.split(',').map(|name| json!({ "name": name.trim() })).collect();
         server.insert("security_groups".to_owned(), groups.into());
     }
-    if let Some(text) = setting("user_data", None) {
+    if let Some(text) = boot.document(MAX_USER_DATA_BYTES).map_err(invalid)? {
         let coded = base64::engine::general_purpose::STANDARD.encode(text);
         server.insert("user_data".to_owned(), coded.into());
     }

@@ -29,6 +29,7 @@ use crate::{
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
         adapters::{self, common::CallErrors},
         http::{Client, HttpConfigError, Transport, bounded},
+        portable,
         table::Table,
     },
 };
@@ -73,12 +74,17 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
-        settings: Capabilities::machine_settings([
-            ("image", SettingType::Text),
-            ("ip", SettingType::Text),
-            ("ssh_key", SettingType::Text),
-            ("user", SettingType::Text),
-        ]),
+        settings: Some(
+            [
+                portable::image("the name of a template"),
+                portable::own("ip", SettingType::Text, "the address, as in `ipconfig0`"),
+                portable::own("ssh_key", SettingType::Text, "one public key; write `ssh_keys`"),
+                portable::ssh_keys(SettingType::PublicKey, "keys of the user"),
+                portable::own("user", SettingType::Text, "the user who logs in"),
+            ]
+            .into_iter()
+            .collect(),
+        ),
         attributes: Capabilities::machine_attributes(["node"]),
         places: None,
     }

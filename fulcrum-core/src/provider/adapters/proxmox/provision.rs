@@ -2,6 +2,7 @@
 //! next one.
 
 use rust_decimal::Decimal;
+use serde_json::Value;
 
 use super::{
     Proxmox,
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Settings that are used after the clone.
-const CLOUD_INIT_SETTINGS: [&str; 3] = ["user", "ssh_key", "ip"];
+const CLOUD_INIT_SETTINGS: [&str; 4] = ["user", "ssh_key", "ssh_keys", "ip"];
 /// Bytes of a handle. Ledgers keep some more.
 const MAX_HANDLE_BYTES: usize = 12 << 10;
 /// Bytes of a task's id.
@@ -253,7 +254,13 @@ impl Proxmox {
         if let Some(user) = setting("user") {
             fields.push(("ciuser", user));
         }
-        if let Some(key) = setting("ssh_key") {
+        let keys: Vec<String> = match settings.get("ssh_keys") {
+            Some(Value::Array(keys)) => keys.iter().filter_map(setting_text).collect(),
+            Some(text) => setting_text(text).into_iter().collect(),
+            None => setting("ssh_key").into_iter().collect(),
+        };
+        if !keys.is_empty() {
+            let key = keys.join("\n");
             // The API wants the key encoded twice, with a blank as `%20`.
             let coded = url::form_urlencoded::byte_serialize(key.trim().as_bytes()).collect::<String>();
             fields.push(("sshkeys", coded.replace('+', "%20")));

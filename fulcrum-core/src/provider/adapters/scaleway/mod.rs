@@ -28,6 +28,7 @@ use crate::{
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport},
+        portable,
         table::{ProviderDocument, Row, Table},
     },
 };
@@ -90,7 +91,16 @@ pub fn capabilities() -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
-        settings: Capabilities::machine_settings([("image", SettingType::Text)]),
+        settings: Some(
+            [
+                portable::hostname("the name of the server"),
+                portable::image("the marketplace's image of that system; or a label of the marketplace, or the id of an image"),
+                portable::labels("tags of the server, as `name=value`"),
+                portable::ssh_keys(SettingType::PublicKey, "tags of the server, as `AUTHORIZED_KEY=…`"),
+            ]
+            .into_iter()
+            .collect(),
+        ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ip", "private_ip"]),
         places: None,
     }

@@ -24,6 +24,7 @@ use crate::{
         },
         check_exact, check_settings,
         http::{Method, Request},
+        portable::{self, FirstBoot, KeyWords, System},
         surcharges::ipv4_of,
     },
 };
@@ -41,6 +42,28 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("volumes.0.size", Priced::By(Line::Disk)),
     ("volumes.0.volume_type", Priced::By(Line::Disk)),
 ];
+
+/// The tag by which a server's own boot script adds a key.
+const AUTHORIZED_KEY_TAG: &str = "AUTHORIZED_KEY=";
+
+/// The tags of a new server: the order's key, the customer's labels, and keys, in which blanks are underscores.
+fn tags_of(request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Vec<String>, ErrorKind> {
+    let boot = FirstBoot::of(request, &[], KeyWords::Keys)?;
+    let labels = portable::labels_of(request).into_iter().map(|(name, value)| format!("{name}={value}"));
+    let keys = boot.keys.iter().map(|key| format!("{AUTHORIZED_KEY_TAG}{}", key.replace(' ', "_")));
+    Ok([format!("{KEY_TAG}{key}")].into_iter().chain(labels).chain(keys).collect())
+}
+
+/// The marketplace's label of a system's image, such as `debian_trixie`.
+fn marketplace_label(system: System<'_>) -> Option<String> {
+    match system.id {
+        "debian" | "ubuntu" => system.code_name().map(|name| format!("{}_{name}", system.id)),
+        "almalinux" | "fedora" => Some(format!("{}_{}", system.id, system.version)),
+        "centos" => Some(format!("centos_stream_{}", system.version)),
+        "rocky" => Some(format!("rockylinux_{}", system.version)),
+        _ => None,
+    }
+}
 
 impl Scaleway {
     /// Orders the service of a request. Returns its operation.
@@ -67,15 +90,16 @@ impl Scaleway {
             )
         })?;
         let image = self.image(request, zone).await?;
+        let hostname = request.setting("hostname");
         let volumes = BTreeMap::from([("0", NewVolume { size, volume_type: "sbs_volume" })]);
         let server = NewServer {
-            name: &request.name,
+            name: hostname.as_deref().unwrap_or(&request.name),
             project: &self.settings.project,
             commercial_type: request.sku.as_str(),
             image: &image,
             boot_type: "local",
             dynamic_ip_required: self.settings.public_ip,
-            tags: [format!("{KEY_TAG}{key}")],
+            tags: tags_of(request, key).map_err(|kind| self.error(call, kind))?,
             volumes,
         };
         let path = ["instance", "v1", "zones", zone.as_str(), "servers"];
@@ -120,6 +144,14 @@ impl Scaleway {
             self.check_image(zone, &id).await?;
             return Ok(id);
         }
+        let image = System::parse(&image).map_or(Ok(image.clone()), |system| {
+            let unknown = || {
+                let message =
+                    format!("no label of the marketplace is known for {image}; write one as `image`");
+                self.invalid_request(Call::Provision, message)
+            };
+            marketplace_label(system).ok_or_else(unknown)
+        })?;
         let ask = Request::get(Call::Provision, ["marketplace", "v2", "local-images"])
             .query("image_label", &image)
             .query("order_by", "type_asc")

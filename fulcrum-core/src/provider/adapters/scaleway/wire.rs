@@ -71,7 +71,7 @@ pub(super) struct NewServer<'a> {
     pub(super) image: &'a str,
     pub(super) boot_type: &'static str,
     pub(super) dynamic_ip_required: bool,
-    pub(super) tags: [String; 1],
+    pub(super) tags: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) volumes: BTreeMap<&'static str, NewVolume>,
 }

@@ -26,6 +26,7 @@ use crate::{
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
         adapters::{self, common::KEY_LABEL, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport},
+        portable,
         surcharges::Rejections,
         table::ProviderDocument,
     },
@@ -80,12 +81,18 @@ pub fn capabilities() -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
-        settings: Capabilities::machine_settings([
-            ("image", SettingType::Text),
-            ("ssh_keys", SettingType::List(Box::new(SettingType::Text))),
-            ("user", SettingType::Text),
-            ("user_data", SettingType::Text),
-        ]),
+        settings: Some(
+            [
+                portable::hostname("the name of the host"),
+                portable::image("the public template of that system; or the id of a storage"),
+                portable::labels("labels of the server"),
+                portable::ssh_keys(SettingType::PublicKey, "keys of the user"),
+                portable::own("user", SettingType::Text, "the user who logs in"),
+                portable::user_data("as it is"),
+            ]
+            .into_iter()
+            .collect(),
+        ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
     }

@@ -8,10 +8,10 @@ use super::{
     handle::{Handle, is_plain},
     services::key_of,
     volumes::disk_title,
-    wire::ServerReply,
+    wire::{ServerReply, Storage, Storages},
 };
 use crate::{
-    model::{IdempotencyKey, OfferKind, setting_text},
+    model::{IdempotencyKey, OfferKind},
     provider::{
         Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result, Sold,
         adapters::{
@@ -21,6 +21,7 @@ use crate::{
         },
         check_exact, check_settings,
         http::Request,
+        portable::{self, FirstBoot, KeyWords, System},
     },
 };
 
@@ -101,25 +102,22 @@ impl UpCloud {
         });
         let face = |kind: &str, family: &str| json!({ "type": kind, "ip_addresses": { "ip_address": [{ "family": family }] } });
         let faces = [face("public", "IPv4"), face("utility", "IPv4"), face("public", "IPv6")];
+        let labels = portable::labels_of(request);
+        let labels = labels.iter().map(|(name, value)| json!({ "key": name, "value": value }));
+        let labels: Vec<Value> =
+            [json!({ "key": KEY_LABEL, "value": key })].into_iter().chain(labels).collect();
         let mut server = json!({
             "title": request.name,
-            "hostname": key,
+            "hostname": setting("hostname").unwrap_or_else(|| key.to_string()),
             "zone": request.place.region,
             "plan": plan.name,
             "metadata": "yes",
-            "labels": { "label": [{ "key": KEY_LABEL, "value": key }] },
+            "labels": { "label": labels },
             "storage_devices": { "storage_device": [disk] },
             "networking": { "interfaces": { "interface": faces } },
         });
-        // A public key has spaces, so text has one key a line.
-        let keys: Vec<String> = match request.settings.get("ssh_keys") {
-            Some(Value::Array(keys)) => keys.iter().filter_map(setting_text).collect(),
-            Some(text) => {
-                let text = setting_text(text).unwrap_or_default();
-                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
-            }
-            None => self.settings.ssh_keys.clone(),
-        };
+        let boot = FirstBoot::of(request, &self.settings.ssh_keys, KeyWords::Keys);
+        let keys = boot.map_err(|kind| self.error(call, kind))?.keys;
         if keys.is_empty() && setting("user").is_some() {
             let message = "`user` logs in with `ssh_keys`, and there are none; set `ssh_keys`".to_owned();
             return Err(self.invalid_request(call, message));
@@ -145,6 +143,16 @@ impl UpCloud {
             let message = format!("the image {image} {why}; choose another `image`");
             self.invalid_request(call, message)
         };
+        let image = match System::parse(&image) {
+            Some(system) => {
+                self.template_of(system).await?.ok_or_else(|| refuse("has no public template here"))?
+            }
+            None => image,
+        };
+        let refuse = |why: &str| {
+            let message = format!("the image {image} {why}; choose another `image`");
+            self.invalid_request(call, message)
+        };
         if !is_plain(&image) {
             return Err(refuse("is not the id of a storage"));
         }
@@ -155,6 +163,16 @@ impl UpCloud {
             ))),
             _ => Ok(image),
         }
+    }
+
+    /// The id of the public template of a system, the last by its title.
+    async fn template_of(&self, system: System<'_>) -> Result<Option<String>> {
+        let ask = Request::get(Call::Provision, ["storage", "template"]);
+        let templates: Storages = self.client.json(&ask).await?;
+        let is_it = |it: &Storage| it.access == "public" && system.is_titled(&it.title);
+        let mut found: Vec<Storage> = templates.storages.storage.into_iter().filter(is_it).collect();
+        found.sort_by(|one, other| one.title.cmp(&other.title));
+        Ok(found.pop().map(|storage| storage.uuid))
     }
 }
 

@@ -173,6 +173,9 @@ pub(super) struct Storage {
     /// `normal` is a disk.
     #[serde(rename = "type")]
     pub(super) kind: String,
+    /// `public` for what all accounts see.
+    #[serde(default)]
+    pub(super) access: String,
     /// None for a storage of all zones.
     #[serde(default)]
     pub(super) zone: String,

@@ -1,0 +1,62 @@
+//! Portable words: settings that mean the same at each provider, and how adapters make them.
+//!
+//! | word | an adapter gives the provider |
+//! |---|---|
+//! | `image` | the newest official image of an operating system ([`System`]), or what it is called there |
+//! | `ssh_keys`, `hostname`, `user_data` | the API's own fields, else one cloud-init document ([`FirstBoot`]) |
+//! | `labels` | labels, tags or metadata |
+
+mod first_boot;
+mod system;
+
+use std::collections::BTreeMap;
+
+pub(in crate::provider) use self::{
+    first_boot::{FirstBoot, KeyWords},
+    system::System,
+};
+use crate::{
+    model::{DeclaredSetting, OfferKind, SettingType, setting_text},
+    provider::ProvisionRequest,
+};
+
+/// `image` of machines, and what an adapter makes of it.
+pub(in crate::provider) fn image(about: &str) -> DeclaredSetting {
+    word("image", SettingType::Text, about)
+}
+
+/// `ssh_keys` of machines: public keys, and names of keys at the provider where `of` is text.
+pub(in crate::provider) fn ssh_keys(of: SettingType, about: &str) -> DeclaredSetting {
+    word("ssh_keys", SettingType::List(Box::new(of)), about)
+}
+
+/// `user_data` of machines.
+pub(in crate::provider) fn user_data(about: &str) -> DeclaredSetting {
+    word("user_data", SettingType::Text, about)
+}
+
+/// `hostname` of machines.
+pub(in crate::provider) fn hostname(about: &str) -> DeclaredSetting {
+    word("hostname", SettingType::Hostname, about)
+}
+
+/// `labels` of machines.
+pub(in crate::provider) fn labels(about: &str) -> DeclaredSetting {
+    word("labels", SettingType::Labels, about)
+}
+
+fn word(name: &str, value: SettingType, about: &str) -> DeclaredSetting {
+    DeclaredSetting::new(name, value).of([OfferKind::Machine]).portable().about(about)
+}
+
+/// A setting of this provider's own, of machines.
+pub(in crate::provider) fn own(name: &str, value: SettingType, about: &str) -> DeclaredSetting {
+    DeclaredSetting::new(name, value).of([OfferKind::Machine]).about(about)
+}
+
+/// The customer's labels of a request.
+pub(in crate::provider) fn labels_of(request: &ProvisionRequest) -> BTreeMap<String, String> {
+    let labels = request.settings.get("labels").and_then(|labels| labels.as_object());
+    let text = |(name, value): (&String, &serde_json::Value)| Some((name.clone(), setting_text(value)?));
+    labels.into_iter().flatten().filter_map(text).collect()
+}
