@@ -67,8 +67,9 @@ wheel: ## build the Python wheel into build/wheels
 header: ## write include/fulcrum.h again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-ffi --test header
 
-schemas: ## write schemas/*.json again
+schemas: ## write schemas/*.json and Python's types of documents again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --test documents schemas
+	@scripts/python-documents
 
 matrix: ## write docs/adapters/matrix.md and docs/settings.md again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --features adapters --test adapter matrix

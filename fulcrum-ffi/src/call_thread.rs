@@ -82,6 +82,15 @@ impl<T> AssertSend<T> {
 /// `call` has nothing that belongs to a thread: pointers of the caller's, which may be used by whoever makes the call, and
 /// what may be sent.
 pub(crate) unsafe fn run_on_call_thread(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+    // SAFETY: the caller's promise above.
+    unsafe { run_boxed(Box::new(call)) }
+}
+
+/// Compiled once for all calls.
+///
+/// # Safety
+/// That of [`run_on_call_thread`].
+unsafe fn run_boxed(call: Box<dyn FnOnce() -> Outcome<()> + '_>) -> Outcome<()> {
     let process = Process::current();
     let ((send, callbacks), (result, results)) = (channel::<HostCallback>(), channel::<bool>());
     let blocked = SignalsBlocked::new();

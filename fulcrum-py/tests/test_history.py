@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 from conftest import SHOP, Config
 
 import fulcrum_market
+from fulcrum_market import documents
 
-Events = list[dict[str, Any]]
+Events = list[documents.OrderEvent]
 LATER = timedelta(seconds=1)
 
 

@@ -23,6 +23,7 @@ from conftest import SHOP, Config
 from test_coroutines import BLUEPRINT, Rack
 
 import fulcrum_market
+from fulcrum_market import documents
 
 ID = "018f0000-0000-7000-8000-000000000001"
 HERE = Path(__file__).parent
@@ -556,7 +557,7 @@ def test_a_hosts_function_may_call_the_library(config: Config) -> None:
     order = market.purchase(market.compose(SHOP)).id
     seen: list[str] = []
 
-    def sink(events: list[dict[str, Any]]) -> None:
+    def sink(events: list[documents.OrderEvent]) -> None:
         found = market.order(order)
         assert found is not None
         seen.append(found.state)

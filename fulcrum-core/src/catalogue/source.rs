@@ -12,7 +12,7 @@ const MAX_NAMED_ROWS: usize = 100;
 const MAX_NAMED_SOURCES: usize = 3;
 
 /// The outcome of one provider's listing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct SourceReport {
     /// The provider.
@@ -22,6 +22,7 @@ pub struct SourceReport {
     /// Its offers in the snapshot.
     pub offers: usize,
     /// When its offers were listed.
+    #[schemars(with = "Option<String>")]
     pub listed_at: Option<Timestamp>,
     /// The first hundred rejected rows of its list, and rows that only blueprints in their own currency can use.
     #[serde(default)]
@@ -32,7 +33,7 @@ pub struct SourceReport {
 }
 
 /// The state of a provider's offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SourceState {

@@ -254,8 +254,12 @@ impl schemars::JsonSchema for AnyDecimal {
         "Decimal".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": ["string", "number"], "pattern": format!("^{}$", Self::PATTERN) })
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let pattern = format!("^{}$", Self::PATTERN);
+        match generator.contract().is_serialize() {
+            true => schemars::json_schema!({ "type": "string", "pattern": pattern }),
+            false => schemars::json_schema!({ "type": ["string", "number"], "pattern": pattern }),
+        }
     }
 }
 

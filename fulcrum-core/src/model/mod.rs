@@ -18,6 +18,7 @@ mod lease;
 pub(crate) mod lenient;
 pub(crate) mod limits;
 mod link;
+mod map;
 mod money;
 mod objective;
 mod offer;
@@ -75,6 +76,7 @@ pub use ids::{
 pub(crate) use interface::Interface;
 pub use lease::{Lease, LineKind, PriceLine};
 pub use link::{Link, UserGroup};
+pub(crate) use map::map_of;
 pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, checked_sum, from_micros, raised, to_micros};
 pub use objective::{Measure, Objective};
 pub(crate) use offer::weakest;

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The durable purchase of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Order {
     /// UUID of version 7.
@@ -27,6 +27,7 @@ pub struct Order {
     /// The state of the purchase.
     pub state: OrderState,
     /// When the order was accepted.
+    #[schemars(with = "String")]
     pub created: Timestamp,
     /// Why the order does not go on as planned; for people.
     pub reason: Option<String>,
@@ -119,19 +120,21 @@ fn sum_of(lease: &Lease, of: impl Fn(&PriceLine) -> Decimal) -> Option<Decimal> 
 }
 
 /// The cancellation of an order by its customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cancellation {
     /// When the ledger recorded it; none if an older version did.
+    #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
     /// Who cancelled, and why; none if nobody said.
     pub by: Option<Operator>,
 }
 
 /// One fail-over: what could not be bought, and the plan before it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct FailOverRound {
     /// When the new plan was written down.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// For people.
     pub reason: String,
@@ -146,7 +149,7 @@ pub struct FailOverRound {
 }
 
 /// The state of an order. In parentheses: the TM Forum 622 state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderState {
     /// Written down, prices not yet checked (acknowledged).
@@ -252,7 +255,7 @@ impl FromStr for OrderState {
 }
 
 /// Digests of an accepted order, in its first event: the chain of events proves them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Acceptance {
     /// Of plan and policy: [`Plan::approval_digest`].
@@ -263,6 +266,7 @@ pub struct Acceptance {
     /// Of the steps: their keys, providers and leases.
     pub steps: String,
     /// When.
+    #[schemars(with = "String")]
     pub created: Timestamp,
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Something that happened to an order, in the order in which it happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OrderEvent {
     /// Rises within a ledger; some numbers may be missing.
     pub sequence: u64,
@@ -18,15 +18,17 @@ pub struct OrderEvent {
     /// Whose.
     pub order: OrderId,
     /// When.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// What.
+    #[schemars(with = "OrderEventKind")]
     pub kind: RecordedKind,
     /// Over this event and the one before it, in hexadecimal: `ledger::verify_events`.
     pub hash: String,
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "event")]
 #[non_exhaustive]
 pub enum OrderEventKind {
@@ -117,7 +119,7 @@ pub enum OrderEventKind {
 }
 
 /// A person who does something about an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Operator {
     /// A name by which others find that person.
     pub who: String,
@@ -126,7 +128,7 @@ pub struct Operator {
 }
 
 /// What a person has done about an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "action")]
 #[non_exhaustive]
 pub enum OperatorAction {

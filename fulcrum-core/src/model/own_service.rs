@@ -11,7 +11,7 @@ const MAX_ATTRIBUTE_BYTES: usize = 64 << 10;
 
 /// A service that belongs to a step: at its provider, under its key, and the one that was asked about. Only
 /// [`check`](Self::check) makes one; ledgers and archives store it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct OwnService(Service);
 

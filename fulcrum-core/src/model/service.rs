@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{IdempotencyKey, Place, ProviderId, ServiceId, SkuId};
 
 /// What a service does right now, as its provider reports it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceStatus {
     /// Being made; may already cost money.
@@ -39,7 +39,7 @@ impl ServiceStatus {
 }
 
 /// One running thing at a provider that somebody pays for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Service {
     /// The provider's name for it.
@@ -74,7 +74,7 @@ impl Service {
 }
 
 /// A lifecycle action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Action {

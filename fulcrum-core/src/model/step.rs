@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Action, IdempotencyKey, Lease, OwnService, PriceAuthority, ProviderId, ServiceId};
 
 /// The purchase of one lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Step {
     /// Position in the plan, from 0.
@@ -25,10 +25,11 @@ pub struct Step {
 }
 
 /// One failed attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Attempt {
     /// When.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The error, without secrets.
     pub error: String,
@@ -50,7 +51,7 @@ pub enum Shortage {
 }
 
 /// A claim as steps remember it: its fencing token, as text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct ClaimId(String);
 
@@ -83,7 +84,7 @@ mod claim_or_empty {
 }
 
 /// How far one step is. Every state is written before the call that it stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum StepState {
     /// Nothing was sent.
@@ -91,11 +92,13 @@ pub enum StepState {
     /// A reservation was requested and may exist. No service exists, and nothing costs money.
     Reserving {
         /// When the intent was written.
+        #[schemars(with = "String")]
         since: Timestamp,
     },
     /// The provider has reserved the capacity.
     Reserved {
         /// When the reservation ends by itself.
+        #[schemars(with = "String")]
         until: Timestamp,
     },
     /// The provider may have been asked to make the service.
@@ -103,6 +106,7 @@ pub enum StepState {
         /// The claim under which the intent was written: a driver with another one must look before it asks again.
         claim: ClaimId,
         /// When the intent was written.
+        #[schemars(with = "String")]
         since: Timestamp,
         /// What is known of the outcome.
         progress: CallProgress,
@@ -130,8 +134,10 @@ pub enum StepState {
         /// The claim under which the intent was written: a driver with another one must look before it asks again. None until
         /// a driver takes the action up; stored as an empty text then.
         #[serde(with = "claim_or_empty")]
+        #[schemars(with = "String")]
         claim: Option<ClaimId>,
         /// When it was wanted; with it the call's key is made.
+        #[schemars(with = "String")]
         since: Timestamp,
         /// What is known of the outcome.
         progress: CallProgress,
@@ -147,6 +153,7 @@ pub enum StepState {
         #[serde(default)]
         sent: RequestSent,
         /// When compensation began.
+        #[schemars(with = "String")]
         since: Timestamp,
     },
     /// It is proven that no service exists.
@@ -272,14 +279,16 @@ impl Step {
 
 /// Whether a provider may have been asked to make a step's service. Stored as a time, as ever: none if the service was known
 /// when compensation began, the Unix epoch if nothing was sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(from = "Option<Timestamp>", into = "Option<Timestamp>")]
+#[schemars(from = "Option<String>", into = "Option<String>")]
 pub enum RequestSent {
     /// Nothing was sent, so there is nothing to wait for.
     Never,
     /// A request may have been sent, the last one before this moment.
     Maybe {
         /// When compensation began to look for the service.
+        #[schemars(with = "String")]
         at: Timestamp,
     },
     /// It was sent: the service was known when compensation began.
@@ -308,7 +317,7 @@ impl From<RequestSent> for Option<Timestamp> {
 }
 
 /// What is known of a call that makes or changes something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallProgress {
     /// The intent is recorded; the call may or may not have been sent.
@@ -351,7 +360,7 @@ pub struct PriceCheck {
 }
 
 /// A step's price check, in an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct CheckedPrice {
     /// Which step.

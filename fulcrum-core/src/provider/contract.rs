@@ -156,7 +156,7 @@ fn unsupported_list<T: Send + 'static>(provider: &ProviderId, call: Call) -> Box
 }
 
 /// A row of a provider's list that was left out by itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RejectedRow {
     /// Its SKU and place, if they can be read; else its position in the list.
     pub row: String,

@@ -23,7 +23,7 @@ const ORDERS_PER_PAGE: u32 = 256;
 const MAX_PARALLEL_PURGES: usize = 16;
 
 /// An order with all that ever happened to it, as a document that is kept outside of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderArchive {
     /// [`OrderArchive::FORMAT`].

@@ -20,7 +20,7 @@ use crate::model::{
 ///      2 ms  order: prices checked: planned 60 EUR, now 60 EUR
 ///      3 ms  step 0 at alpha: intent written, asking
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Timeline {
     /// [`Timeline::FORMAT`].
     pub format: &'static str,
@@ -29,15 +29,17 @@ pub struct Timeline {
     /// How far it is.
     pub state: OrderState,
     /// When it was accepted.
+    #[schemars(with = "String")]
     pub start: Timestamp,
     /// From the first to the last.
     pub entries: Vec<TimelineEntry>,
 }
 
 /// One event in words. Displays as one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct TimelineEntry {
     /// When.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Milliseconds since the order was accepted.
     pub since_start_ms: u64,

@@ -22,5 +22,6 @@ mod fuzz_smoke;
 mod long_words;
 mod names;
 mod price_tables;
+mod published;
 mod schemas;
 mod security;

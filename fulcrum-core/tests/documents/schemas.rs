@@ -4,20 +4,30 @@
 use std::{fs, path::PathBuf};
 
 use fulcrum_core::{
-    model::{Blueprint, Plan, parse_yaml},
-    provider::table::{CatalogueDocument, Table},
+    catalogue::SourceReport,
+    compose::{Explanation, Rejection},
+    model::{Blueprint, Offer, OfferId, Order, OrderEvent, Plan, Service, parse_yaml},
+    provider::table::{CatalogueDocument, Quarantined, Table},
+    purchase::{OrderArchive, Reconciliation, Timeline},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
 
 fn schema_of<T: JsonSchema>(title: &str) -> serde_json::Value {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    titled::<T>(title, SchemaSettings::draft2020_12())
+}
+
+fn titled<T: JsonSchema>(title: &str, settings: SchemaSettings) -> serde_json::Value {
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
     schema.to_value()
 }
 
 fn assert_committed<T: JsonSchema>(name: &str, title: &str) {
+    assert_committed_as(name, schema_of::<T>(title));
+}
+
+fn assert_committed_as(name: &str, schema: serde_json::Value) {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas")).join(format!("{name}.json"));
-    let schema = schema_of::<T>(title);
     if std::env::var_os("FULCRUM_BLESS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, serde_json::to_string_pretty(&schema).unwrap() + "\n").unwrap();
@@ -44,6 +54,52 @@ fn the_committed_plan_schema_is_that_of_the_type() {
 #[test]
 fn the_committed_catalogue_schema_is_that_of_the_type() {
     assert_committed::<CatalogueDocument>("catalogue", "Fulcrum catalogue");
+}
+
+/// What the library writes, whatever the language of the host: a field is required here if it is always written.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "its schema is what counts")]
+struct Answers {
+    plan: Plan,
+    order: Order,
+    service: Service,
+    event: OrderEvent,
+    archive: OrderArchive,
+    timeline: Timeline,
+    reconciliation: Reconciliation,
+    offer: ListedOffer,
+    source: SourceReport,
+    quarantined: Quarantined,
+    explanation: WordedExplanation,
+    rejection: Rejection,
+}
+
+/// An offer with its id, as queries answer.
+#[derive(JsonSchema)]
+#[schemars(rename = "Offer")]
+#[expect(dead_code, reason = "its schema is what counts")]
+struct ListedOffer {
+    /// Its name among all offers.
+    id: OfferId,
+    #[schemars(flatten)]
+    offer: Offer,
+}
+
+/// Why a plan is as it is, with the lines for people.
+#[derive(JsonSchema)]
+#[schemars(rename = "Explanation")]
+#[expect(dead_code, reason = "its schema is what counts")]
+struct WordedExplanation {
+    #[schemars(flatten)]
+    explanation: Explanation,
+    /// All of it in words, a line each.
+    text: String,
+}
+
+#[test]
+fn the_committed_schema_of_answers_is_that_of_the_types() {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    assert_committed_as("answers", titled::<Answers>("Fulcrum answers", settings));
 }
 
 fn examples(folder: &str, extension: &str) -> Vec<PathBuf> {

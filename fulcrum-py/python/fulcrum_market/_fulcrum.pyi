@@ -4,6 +4,7 @@ from decimal import Decimal
 from os import PathLike
 from typing import Any, Literal, Optional, Union, final
 
+from . import documents
 from .errors import FulcrumError
 from .provider import Provider
 
@@ -19,7 +20,7 @@ __all__ = [
 __version__: str
 
 def _to_json(value: Any) -> str: ...
-def verify_archive(archive: _Document) -> None:
+def verify_archive(archive: Union[_Document, documents.OrderArchive]) -> None:
     """Checks an archive of Federation.export() without a ledger: no event was changed, removed or added, the order is where
     its events lead, and plan, policy, keys and leases are those of its first event.
 
@@ -36,12 +37,12 @@ class Catalogue:
     def digest(self) -> str:
         """BLAKE3 of the offers."""
     @property
-    def sources(self) -> list[dict[str, Any]]:
+    def sources(self) -> list[documents.SourceReport]:
         """For each provider: whether its offers are fresh, stale or missing, and why."""
     @property
-    def quarantined(self) -> list[dict[str, Any]]:
+    def quarantined(self) -> list[documents.Quarantined]:
         """Offers that were left out for zero or absurd prices, and why."""
-    def query(self, query: Optional[_Document] = None) -> list[dict[str, Any]]:
+    def query(self, query: Optional[_Document] = None) -> list[documents.Offer]:
         """Offers, cheapest first: kinds, where, at_least, max_monthly, currency, offset, limit …"""
     def __len__(self) -> int: ...
 
@@ -60,10 +61,10 @@ class Plan:
         """The digest of this plan and a policy: have it approved, and name it to ``purchase(approved=…)``."""
     def to_json(self) -> str:
         """As JSON text."""
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> documents.Plan:
         """As a dict, with amounts as text."""
     @property
-    def leases(self) -> list[dict[str, Any]]:
+    def leases(self) -> list[documents.Lease]:
         """What is bought: dicts with ``offer``, ``sku``, ``place``, ``replicas``, ``lines`` and more."""
     @property
     def currency(self) -> str:
@@ -117,14 +118,14 @@ class Order:
     def once(self) -> Optional[Decimal]:
         """What was paid at the start, at the prices that were last checked."""
     @property
-    def services(self) -> list[dict[str, Any]]:
+    def services(self) -> list[documents.Service]:
         """Services that the order has made and still has: dicts with ``provider``, ``id``, ``sku``, ``status``, ``attributes`` and more."""
     @property
     def sold_out(self) -> set[str]:
         """Offers that could not be had: pass them to compose(exclude=…) and buy the new plan."""
     def to_json(self) -> str:
         """The order with its steps and services as JSON text."""
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> documents.Order:
         """The same as a dict."""
 
 @final
@@ -132,16 +133,16 @@ class Events:
     """Events of one order, for both ``for`` and ``async for``: those of the past first, until the order is final."""
 
     def __iter__(self) -> Events: ...
-    def __next__(self) -> dict[str, Any]:
+    def __next__(self) -> documents.OrderEvent:
         """Waits for the next one; other threads run meanwhile, and Ctrl-C ends the wait."""
     def __aiter__(self) -> Events: ...
-    def __anext__(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def __anext__(self) -> Coroutine[Any, Any, documents.OrderEvent]: ...
 
 @final
 class Timeline:
     """What has happened to an order, in words: ``str()`` has a head line and one line for each event."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> documents.Timeline:
         """``fulcrum-timeline/1``: order, state, start, and entries with at, since_start_ms, subject, text."""
     def __len__(self) -> int: ...
 
@@ -209,7 +210,7 @@ class Federation:
             ValueError: ``kind`` is not a kind of product.
         """
     @property
-    def sources(self) -> list[dict[str, Any]]:
+    def sources(self) -> list[documents.SourceReport]:
         """How each provider answered the last refresh(): provider, state (fresh, stale or missing, and why), offers."""
     def refresh(self) -> Catalogue:
         """Asks all providers for their offers. A provider that fails leaves the others usable."""
@@ -245,7 +246,7 @@ class Federation:
         *,
         timeout: Optional[float] = None,
         progress: Optional[_Progress] = None,
-    ) -> dict[str, Any]:
+    ) -> documents.Explanation:
         """Why a plan is as it is: ``binding`` (what each condition costs), ``runners_up`` (the best plan without each
         provider), ``entries`` (at what discount another provider would get in), and all of it as ``text``.
 
@@ -260,7 +261,7 @@ class Federation:
         *,
         timeout: Optional[float] = None,
         progress: Optional[_Progress] = None,
-    ) -> dict[str, Any]:
+    ) -> documents.Rejection:
         """Why an offer is not in a plan: ``reasons``, and how much ``more`` the best plan with it costs.
 
         Raises:
@@ -413,7 +414,7 @@ class Federation:
             LedgerError: The ledger failed.
             ValueError: ``id`` is not an order's id.
         """
-    def events(self, id: str) -> list[dict[str, Any]]:
+    def events(self, id: str) -> list[documents.OrderEvent]:
         """What has happened to an order so far, oldest first; see follow().
 
         Raises:
@@ -425,7 +426,7 @@ class Federation:
         Raises:
             OrderNotFoundError: The ledger has no such order.
         """
-    def reconcile(self, repair: Optional[_Document] = None) -> dict[str, Any]:
+    def reconcile(self, repair: Optional[_Document] = None) -> documents.Reconciliation:
         """Compares what the providers have with what the ledger holds.
 
         ``findings`` are dicts with ``kind`` (orphan, duplicate, missing, drifted or unknown), ``provider``, ``service``,
@@ -442,7 +443,7 @@ class Federation:
     def reconcile_every(
         self,
         interval: float,
-        report: Callable[[Union[dict[str, Any], FulcrumError]], object],
+        report: Callable[[Union[documents.Reconciliation, FulcrumError]], object],
         *,
         repair: Optional[_Document] = None,
         timeout: Optional[float] = None,
@@ -454,7 +455,7 @@ class Federation:
         Raises:
             DocumentError: ``repair`` is wrong.
         """
-    def export(self, id: str) -> dict[str, Any]:
+    def export(self, id: str) -> documents.OrderArchive:
         """An order with all that ever happened to it, as a document that proves itself; see verify_archive().
 
         Raises:
@@ -475,7 +476,7 @@ class Federation:
             OrderNotFoundError: The ledger has no such order.
         """
     def deliver(
-        self, consumer: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
+        self, consumer: str, sink: Callable[[list[documents.OrderEvent]], object], *, timeout: Optional[float] = None
     ) -> None:
         """Gives the events of all orders to ``sink``, in batches and in order, for ``timeout`` seconds or until Ctrl-C.
 
@@ -519,7 +520,7 @@ class AsyncFederation:
     def settings_schema(self, provider: str, kind: str) -> dict[str, Any]:
         """As Federation.settings_schema()."""
     @property
-    def sources(self) -> list[dict[str, Any]]:
+    def sources(self) -> list[documents.SourceReport]:
         """As Federation.sources."""
     def refresh(self) -> Coroutine[Any, Any, Catalogue]:
         """As Federation.refresh()."""
@@ -545,7 +546,7 @@ class AsyncFederation:
         *,
         timeout: Optional[float] = None,
         progress: Optional[_Progress] = None,
-    ) -> Coroutine[Any, Any, dict[str, Any]]:
+    ) -> Coroutine[Any, Any, documents.Explanation]:
         """As Federation.explain()."""
     def why_not(
         self,
@@ -555,7 +556,7 @@ class AsyncFederation:
         *,
         timeout: Optional[float] = None,
         progress: Optional[_Progress] = None,
-    ) -> Coroutine[Any, Any, dict[str, Any]]:
+    ) -> Coroutine[Any, Any, documents.Rejection]:
         """As Federation.why_not()."""
     def pareto(
         self,
@@ -620,19 +621,19 @@ class AsyncFederation:
         """As Federation.orders()."""
     def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]:
         """As Federation.order()."""
-    def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]:
+    def events(self, id: str) -> Coroutine[Any, Any, list[documents.OrderEvent]]:
         """As Federation.events()."""
     def follow(self, id: str) -> Events:
         """The order's events, those of the past first, then as they happen, until it is final.
 
         The first one that is awaited raises OrderNotFoundError if the ledger has no such order by then.
         """
-    def reconcile(self, repair: Optional[_Document] = None) -> Coroutine[Any, Any, dict[str, Any]]:
+    def reconcile(self, repair: Optional[_Document] = None) -> Coroutine[Any, Any, documents.Reconciliation]:
         """As Federation.reconcile()."""
     def reconcile_every(
         self,
         interval: float,
-        report: Callable[[Union[dict[str, Any], FulcrumError]], object],
+        report: Callable[[Union[documents.Reconciliation, FulcrumError]], object],
         *,
         repair: Optional[_Document] = None,
         timeout: Optional[float] = None,
@@ -640,14 +641,14 @@ class AsyncFederation:
         """As Federation.reconcile_every. ``report`` is a plain function, called on a thread of the library's: to touch what
         belongs to the event loop, hand it over with ``loop.call_soon_threadsafe``. Cancelling ends it.
         """
-    def export(self, id: str) -> Coroutine[Any, Any, dict[str, Any]]:
+    def export(self, id: str) -> Coroutine[Any, Any, documents.OrderArchive]:
         """As Federation.export()."""
     def forget(self, before: datetime) -> Coroutine[Any, Any, int]:
         """As Federation.forget()."""
     def timeline(self, id: str) -> Coroutine[Any, Any, Timeline]:
         """As Federation.timeline()."""
     def deliver(
-        self, consumer: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
+        self, consumer: str, sink: Callable[[list[documents.OrderEvent]], object], *, timeout: Optional[float] = None
     ) -> Coroutine[Any, Any, None]:
         """As Federation.deliver. ``sink`` is a coroutine function, run in the present event loop, or a plain function,
         called on a thread of the library's. Cancelling ends it, and a coroutine of ``sink``; that batch comes again.

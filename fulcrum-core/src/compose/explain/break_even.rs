@@ -12,12 +12,13 @@ use crate::{
 };
 
 /// A provider outside the plan, and the discount that would bring it in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct EntryDiscount {
     /// The provider.
     pub provider: ProviderId,
     /// The discount on all its prices for leases, in per cent rounded up to four decimals, at which the best plan that
     /// uses it costs no more than the present one. `None` if no discount is enough.
+    #[schemars(with = "Option<String>")]
     pub discount_percent: Option<Decimal>,
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Why an offer is not in a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Rejection {
     /// The offer.
     pub offer: OfferId,
@@ -26,6 +26,7 @@ pub struct Rejection {
     pub reasons: Vec<String>,
     /// How much worse the best plan with the offer is, in the unit of the first objective. `None` if there is no such
     /// plan, or the search ended before one was found.
+    #[schemars(with = "Option<String>")]
     pub more: Option<rust_decimal::Decimal>,
 }
 

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Why a plan is as it is. Values are per month, in the unit of the first objective.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Explanation {
     /// The unit of the objective: a currency, if it is money.
     pub unit: String,
@@ -38,22 +38,24 @@ pub struct Explanation {
 }
 
 /// A condition without which a better plan exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Binding {
     /// The condition, as in an [`InfeasibleSet`](crate::compose::InfeasibleSet).
     pub condition: String,
     /// How much better the best plan without the condition is.
+    #[schemars(with = "String")]
     pub costs: Decimal,
     /// Whether `costs` is exact; otherwise it is a lower bound.
     pub is_proven: bool,
 }
 
 /// The best plan without one provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RunnerUp {
     /// The provider that the plan does not use.
     pub without: ProviderId,
     /// How much worse the plan is; `None` if there is no plan without the provider.
+    #[schemars(with = "Option<String>")]
     pub more: Option<Decimal>,
     /// The plan, for a blueprint that denies the provider.
     pub plan: Option<Plan>,

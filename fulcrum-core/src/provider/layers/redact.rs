@@ -7,7 +7,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use crate::{
-    model::{IdempotencyKey, ProviderId, Service, ServiceId},
+    model::{IdempotencyKey, ProviderId, Service, ServiceId, map_of},
     provider::{
         Action, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
         Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result, ServiceStream,
@@ -79,7 +79,7 @@ impl<P: Provider> Redaction<P> {
             return Err("the id or SKU of a service holds a credential and is not stored".to_owned());
         }
         let kept = |text: &str| self.clean(text, false, MAX_ATTRIBUTE_CHARS);
-        let attributes = service.attributes.iter().map(|(name, value)| (kept(name), kept(value))).collect();
+        let attributes = map_of(service.attributes.iter().map(|(name, value)| (kept(name), kept(value))));
         Ok(Service { attributes, ..service })
     }
 

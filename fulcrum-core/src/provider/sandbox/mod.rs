@@ -30,7 +30,9 @@ pub use faults::{Fault, FaultRule};
 pub use state::{SandboxReservation, SandboxResource};
 
 use super::{Base, Call, Capabilities, IdempotencyClass, RejectedRow};
-use crate::model::{DeclaredSettings, Offer, OfferKind, PriceAuthority, ProviderId, ServiceId, SkuId};
+use crate::model::{
+    DeclaredSettings, Offer, OfferKind, PriceAuthority, ProviderId, ServiceId, SkuId, map_of,
+};
 use state::{CloudState, Store};
 
 /// Called by the faults that kill the caller.
@@ -186,7 +188,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
     }
     Capabilities {
         calls,
-        idempotency: BTreeMap::from([(Provision, class), (Act, class), (Release, IdempotencyClass::Natural)]),
+        idempotency: map_of([(Provision, class), (Act, class), (Release, IdempotencyClass::Natural)]),
         concurrency: None,
         poll_interval_ms: 10,
         list_lag_ms: Some(0),

@@ -15,7 +15,7 @@ use super::{document::CellResult, quarantine_reason};
 use crate::{
     model::{
         Charge, DocumentError, ElasticDisk, Offer, OfferKind, Place, Price, Provenance, PurchaseOption,
-        RegionId, SkuId, Surcharge, ZoneId, limits, weakest,
+        RegionId, SkuId, Surcharge, ZoneId, limits, map_of, weakest,
     },
     provider::surcharges::least_disk,
 };
@@ -58,10 +58,7 @@ impl With {
         let kinds: Result<BTreeSet<OfferKind>, String> = kinds.into_iter().map(str::parse).collect();
         let kinds = kinds.map_err(|message| wrong(format!("{message}, and attributes as storage=extra")))?;
         let pairs = conditions.into_iter().filter_map(|pair| pair.split_once('='));
-        Ok(Self {
-            kinds,
-            attributes: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        })
+        Ok(Self { kinds, attributes: map_of(pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))) })
     }
 
     fn machines() -> Self {

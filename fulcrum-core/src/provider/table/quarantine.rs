@@ -9,7 +9,7 @@ use crate::model::{Charge, HOURS_PER_MONTH, Offer, OfferKind, Price, ProviderId,
 const MAX_TERM_MONTHS: u32 = 1200;
 
 /// An offer that is left out of a catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct Quarantined {
     /// The provider.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::model::{Finding, FindingKind, ProviderId};
 
 /// The outcome of a scan.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Reconciliation {
     /// What does not fit, by provider and service; also what was repaired since.
     pub findings: Vec<Finding>,
@@ -26,7 +26,7 @@ pub struct Reconciliation {
 }
 
 /// How much a scan has looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Scanned {
     /// Providers that were listed to the end.
     pub providers: usize,
@@ -39,7 +39,7 @@ pub struct Scanned {
 }
 
 /// Something that the policy says to end or to record, and that was left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Unrepaired {
     /// What.
     pub finding: Finding,

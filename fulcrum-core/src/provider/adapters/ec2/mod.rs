@@ -16,7 +16,7 @@ mod sign;
 mod volumes;
 mod wire;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future, stream};
@@ -26,7 +26,9 @@ use self::{
     handle::{Handle, ResourceRef},
 };
 use crate::{
-    model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus, SettingType},
+    model::{
+        Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus, SettingType, map_of,
+    },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
@@ -67,7 +69,7 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
             Call::Poll,
         ],
         // `Act` has no class: a reboot that is requested twice is done twice.
-        idempotency: BTreeMap::from([(Call::Provision, class), (Call::Release, IdempotencyClass::Natural)]),
+        idempotency: map_of([(Call::Provision, class), (Call::Release, IdempotencyClass::Natural)]),
         concurrency: Some(8),
         poll_interval_ms: 1000,
         list_lag_ms: Some(list_lag_ms),

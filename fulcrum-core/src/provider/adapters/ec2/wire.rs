@@ -6,7 +6,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 use super::services::KEY_TAG;
 use crate::{
-    model::SkuId,
+    model::{SkuId, map_of},
     provider::{
         Result,
         http::{HTML_PAGE, Response, reject_row},
@@ -174,7 +174,7 @@ fn instance(item: Xml<'_, '_>) -> Option<Instance> {
         public: item.text("ipAddress"),
         private: item.text("privateIpAddress"),
         reason: item.child("stateReason").and_then(|reason| reason.text("code")),
-        tags: item.items("tagSet").filter_map(tag).collect(),
+        tags: map_of(item.items("tagSet").filter_map(tag)),
         volumes: item.items("blockDeviceMapping").filter_map(volume).collect(),
         interfaces: item.items("networkInterfaceSet").filter_map(further_interface).collect(),
     })
@@ -228,7 +228,7 @@ pub(super) fn volumes(root: Xml<'_, '_>) -> Option<ListPage<Disk>> {
             id: item.text("volumeId")?,
             kind: item.text("volumeType"),
             status: item.text("status")?,
-            tags: item.items("tagSet").filter_map(tag).collect(),
+            tags: map_of(item.items("tagSet").filter_map(tag)),
             machines: attached.map(|at| at.text("instanceId").unwrap_or_default()).collect(),
         })
     };

@@ -23,7 +23,7 @@ use self::{handle::Handle, offers::with_disk};
 use crate::{
     model::{
         Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, PurchaseOption, RegionId, Service,
-        ServiceId, ServiceStatus, SettingType,
+        ServiceId, ServiceStatus, SettingType, map_of,
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -80,7 +80,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             Call::Release,
             Call::Poll,
         ],
-        idempotency: BTreeMap::from([
+        idempotency: map_of([
             (Call::Provision, IdempotencyClass::Searchable { list_lag_ms }),
             (Call::Act, IdempotencyClass::Natural),
             (Call::Release, IdempotencyClass::Natural),

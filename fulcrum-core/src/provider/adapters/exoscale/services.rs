@@ -9,7 +9,7 @@ use super::{
     wire::{self, Instance, InstanceType, Instances},
 };
 use crate::{
-    model::{IdempotencyKey, Service, ServiceId, ServiceStatus, SkuId},
+    model::{IdempotencyKey, Service, ServiceId, ServiceStatus, SkuId, map_of},
     provider::{
         Call, ErrorKind, Result,
         adapters::common::{CallErrors, KEY_LABEL},
@@ -93,7 +93,7 @@ impl Exoscale {
             sku: SkuId::new(sku).map_err(|error| odd(&error))?,
             place: zone.place.clone(),
             status: status(&instance.state),
-            attributes: attributes.filter(|(_, value)| !value.is_empty()).collect(),
+            attributes: map_of(attributes.filter(|(_, value)| !value.is_empty())),
         })
     }
 

@@ -13,7 +13,7 @@ mod provision;
 mod services;
 mod wire;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -25,7 +25,7 @@ use self::{
 use crate::{
     model::{
         Action, IdempotencyKey, Offer, Place, ProviderId, Service, ServiceId, ServiceStatus, SettingType,
-        parse_json,
+        map_of, parse_json,
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -84,11 +84,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             Call::Release,
             Call::Poll,
         ],
-        idempotency: BTreeMap::from([
-            (Call::Provision, natural),
-            (Call::Act, natural),
-            (Call::Release, natural),
-        ]),
+        idempotency: map_of([(Call::Provision, natural), (Call::Act, natural), (Call::Release, natural)]),
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),

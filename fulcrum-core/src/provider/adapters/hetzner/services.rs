@@ -8,7 +8,7 @@ use super::{
     wire::{self, Meta, Server, ServerReply, Servers},
 };
 use crate::{
-    model::{IdempotencyKey, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId},
+    model::{IdempotencyKey, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId, map_of},
     provider::{
         Call, Result,
         adapters::common::{CallErrors, KEY_LABEL},
@@ -100,7 +100,7 @@ impl Hetzner {
                 .ok_or_else(|| odd(&format!("the location {}, which is not known", location.name)))?
                 .clone(),
             status: status(&server.status),
-            attributes: attributes.collect(),
+            attributes: map_of(attributes),
         })
     }
 

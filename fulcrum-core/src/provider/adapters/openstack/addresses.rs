@@ -1,6 +1,6 @@
 //! Floating IPs: public addresses that are sold by themselves. Their description holds key and product.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryFutureExt, TryStreamExt, stream::BoxStream};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::{
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, RegionId, Service, ServiceStatus, SkuId},
+    model::{IdempotencyKey, RegionId, Service, ServiceStatus, SkuId, map_of},
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
         adapters::{
@@ -109,7 +109,7 @@ fn service_of(cloud: &Cloud, region: &RegionId, address: &wire::FloatingIp, call
         sku,
         place: cloud.place(region).ok_or_else(|| odd("is in a region that is not configured"))?.clone(),
         status,
-        attributes: attributes.collect::<BTreeMap<_, _>>(),
+        attributes: map_of(attributes),
     })
 }
 

@@ -33,7 +33,7 @@ use self::{
 use crate::{
     model::{
         Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
-        SettingType,
+        SettingType, map_of,
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -73,7 +73,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             Call::Usage,
         ],
         // `Act` has no class: a reboot that is requested twice is done twice.
-        idempotency: BTreeMap::from([
+        idempotency: map_of([
             (Call::Provision, IdempotencyClass::Searchable { list_lag_ms }),
             (Call::Release, IdempotencyClass::Natural),
         ]),

@@ -26,7 +26,7 @@ use iso_currency::Currency;
 use self::{handle::Handle, instance_cache::InstanceCache, services::Evidence};
 use crate::{
     model::{
-        Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
+        Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus, map_of,
         parse_json,
     },
     provider::{
@@ -80,11 +80,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             Call::Release,
             Call::Poll,
         ],
-        idempotency: BTreeMap::from([
-            (Call::Provision, natural),
-            (Call::Act, natural),
-            (Call::Release, natural),
-        ]),
+        idempotency: map_of([(Call::Provision, natural), (Call::Act, natural), (Call::Release, natural)]),
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),

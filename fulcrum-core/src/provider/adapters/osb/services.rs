@@ -11,7 +11,7 @@ use super::{
     wire::{Catalog, Instance, LastOperation},
 };
 use crate::{
-    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
+    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId, map_of},
     provider::{
         Call, ErrorKind, Provider, Result,
         adapters::common::CallErrors,
@@ -200,7 +200,7 @@ impl Osb {
             sku,
             place,
             status,
-            attributes: dashboard.into_iter().collect(),
+            attributes: map_of(dashboard),
         })
     }
 

@@ -13,7 +13,7 @@ mod services;
 mod vmid;
 mod wire;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{FutureExt, TryStreamExt, stream};
@@ -22,7 +22,7 @@ use self::services::vmid_of;
 use crate::{
     model::{
         Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, PurchaseOption, Service, ServiceId,
-        SettingType,
+        SettingType, map_of,
     },
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -66,11 +66,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             Call::Release,
             Call::Poll,
         ],
-        idempotency: BTreeMap::from([
-            (Call::Provision, natural),
-            (Call::Act, natural),
-            (Call::Release, natural),
-        ]),
+        idempotency: map_of([(Call::Provision, natural), (Call::Act, natural), (Call::Release, natural)]),
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),

@@ -20,7 +20,7 @@ use super::{
     wire::{Data, MachineConfig, PowerState, Resource, Task},
 };
 use crate::{
-    model::{IdempotencyKey, Place, Resources, Service, ServiceId, ServiceStatus, SkuId},
+    model::{IdempotencyKey, Place, Resources, Service, ServiceId, ServiceStatus, SkuId, map_of},
     provider::{
         Call, ErrorKind, ProviderError, Result,
         adapters::common::CallErrors,
@@ -339,7 +339,7 @@ impl Proxmox {
             sku: sku.map_err(|error| odd(&error))?,
             place: self.place_of(&machine.node).ok_or_else(|| odd(&"its node is in no region of `nodes`"))?,
             status,
-            attributes: [("node".to_owned(), machine.node.clone())].into(),
+            attributes: map_of([("node".to_owned(), machine.node.clone())]),
         })
     }
 

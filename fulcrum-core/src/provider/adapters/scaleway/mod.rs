@@ -22,7 +22,10 @@ use async_trait::async_trait;
 
 use self::handle::{Handle, VolumeRef};
 use crate::{
-    model::{Action, IdempotencyKey, Offer, ProviderId, Service, ServiceId, SettingType, ZoneId, parse_json},
+    model::{
+        Action, IdempotencyKey, Offer, ProviderId, Service, ServiceId, SettingType, ZoneId, map_of,
+        parse_json,
+    },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
@@ -83,7 +86,7 @@ pub fn capabilities() -> Capabilities {
             Call::Release,
             Call::Poll,
         ],
-        idempotency: BTreeMap::from([
+        idempotency: map_of([
             (Call::Provision, searchable),
             (Call::Act, IdempotencyClass::Natural),
             (Call::Release, IdempotencyClass::Natural),

@@ -14,7 +14,7 @@ use super::{
     wire::{self, Server, ServerReply, Servers},
 };
 use crate::{
-    model::{IdempotencyKey, Service, ServiceId, ServiceStatus, SkuId, ZoneId},
+    model::{IdempotencyKey, Service, ServiceId, ServiceStatus, SkuId, ZoneId, map_of},
     provider::{
         Call, Result, ServiceStream,
         adapters::common::CallErrors,
@@ -115,7 +115,7 @@ impl Scaleway {
             sku: SkuId::new(&server.commercial_type).map_err(|error| odd(&error.to_string()))?,
             place: self.place_of(region, zone),
             status: status(&server.state),
-            attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
+            attributes: map_of(attributes.map(|(name, value)| (name.to_owned(), value))),
         })
     }
 

@@ -13,14 +13,17 @@ mod services;
 mod volumes;
 mod wire;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use iso_currency::Currency;
 
 use self::handle::{Handle, disk_of, server_of};
 use crate::{
-    model::{Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, SettingType, parse_json},
+    model::{
+        Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, SettingType, map_of,
+        parse_json,
+    },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
@@ -73,7 +76,7 @@ pub fn capabilities() -> Capabilities {
             Call::Release,
             Call::Poll,
         ],
-        idempotency: BTreeMap::from([
+        idempotency: map_of([
             (Call::Provision, IdempotencyClass::Searchable { list_lag_ms: 10_000 }),
             (Call::Act, IdempotencyClass::Natural),
             (Call::Release, IdempotencyClass::Natural),

@@ -7,7 +7,7 @@ use super::{
     wire::{self, Server, ServerReply, Servers},
 };
 use crate::{
-    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
+    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId, map_of},
     provider::{
         Call, Result,
         adapters::common::{CallErrors, KEY_LABEL},
@@ -68,7 +68,7 @@ impl UpCloud {
             sku: SkuId::new(&server.plan).map_err(|error| odd(&error.to_string()))?,
             place: self.place_of(region),
             status: status(&server.state),
-            attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
+            attributes: map_of(attributes.map(|(name, value)| (name.to_owned(), value))),
         })
     }
 
