@@ -19,7 +19,7 @@ import pytest
 from conftest import SHOP, Config, provider
 
 import fulcrum_market
-from fulcrum_market import errors
+from fulcrum_market import documents, errors
 
 ID = "018f0000-0000-7000-8000-000000000001"
 
@@ -66,7 +66,7 @@ def test_a_dry_run_tells_what_would_be_refused_and_buys_nothing(config: Config) 
     with pytest.raises(errors.PurchaseError, match="max_total"):
         market.dry_run(market.compose(SHOP), {"max_total": 1})
 
-    async def tried() -> dict[str, Any]:
+    async def tried() -> documents.DryRun:
         other = await fulcrum_market.AsyncFederation.create(config)
         await other.refresh()
         return await other.dry_run(await other.compose(SHOP))

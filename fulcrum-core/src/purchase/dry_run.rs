@@ -22,7 +22,7 @@ use crate::{
 /// What a purchase of a plan would be refused for now. Empty if nothing is known that speaks against it.
 ///
 /// A later purchase may still be refused: stock, quotas and prices change, and no provider tells everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct DryRun {
     /// What would be refused.
@@ -32,7 +32,7 @@ pub struct DryRun {
 }
 
 /// Some leases of one provider, and why they would be refused or could not be checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct DryRunFinding {
     /// The provider; none if it is about the plan as a whole.

@@ -8,7 +8,7 @@ use fulcrum_core::{
     compose::{Explanation, Rejection},
     model::{Blueprint, Offer, OfferId, Order, OrderEvent, Plan, Service, parse_yaml},
     provider::table::{CatalogueDocument, Quarantined, Table},
-    purchase::{OrderArchive, Reconciliation, Timeline},
+    purchase::{DryRun, OrderArchive, Reconciliation, Timeline},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
 
@@ -67,6 +67,7 @@ struct Answers {
     archive: OrderArchive,
     timeline: Timeline,
     reconciliation: Reconciliation,
+    dry_run: DryRun,
     offer: ListedOffer,
     source: SourceReport,
     quarantined: Quarantined,

@@ -300,7 +300,7 @@ class Federation:
             DocumentError: The policy is wrong.
             LedgerError: The ledger failed; an order that was written down is resumable.
         """
-    def dry_run(self, plan: Plan, policy: Optional[_Document] = None) -> dict[str, Any]:
+    def dry_run(self, plan: Plan, policy: Optional[_Document] = None) -> documents.DryRun:
         """What a purchase would be refused for now; buys and records nothing. Checks prices, and asks each provider for
         everything up to the first call that would cost something, such as credentials, quotas, images and keys.
 
@@ -577,7 +577,7 @@ class AsyncFederation:
         approved: Optional[str] = None,
     ) -> Coroutine[Any, Any, Order]:
         """As Federation.purchase()."""
-    def dry_run(self, plan: Plan, policy: Optional[_Document] = None) -> Coroutine[Any, Any, dict[str, Any]]:
+    def dry_run(self, plan: Plan, policy: Optional[_Document] = None) -> Coroutine[Any, Any, documents.DryRun]:
         """As Federation.dry_run()."""
     def accept(
         self,

@@ -301,10 +301,11 @@ class Component(_Component, total=False):
     nodes_of: Optional[ComponentId]
     # Other needs by name.
     resources: dict[str, int]
-    # What its services are made with, as its provider's adapter calls it: `image: debian-12`. No secrets. Components
-    # that give one setting different values share no machine. `${network.id}` stands for what a component named under
-    # `after` has become: its id, or another attribute; `${network.range|raw}` for one that is no plain word. `$${` is
-    # the text `${`; all else, such as `${HOME}`, stays as it is.
+    # What its services are made with: `image: debian-13`. No secrets. What stands under a provider's name reaches that
+    # provider only: `hetzner: { placement_group: 12 }`. Components that give one setting different values share no
+    # machine. `${network.id}` stands for what a component named under `after` has become: its id, or another attribute;
+    # `${network.range|raw}` for one that is no plain word. `$${` is the text `${`; all else, such as `${HOME}`, stays
+    # as it is.
     settings: dict[str, Any]
     # Of a load balancer: the machine component to which it forwards. It is in each region in which that one is, and in
     # no other.
@@ -447,6 +448,28 @@ class Distinct(TypedDict):
     at_most: int
     # What counts as one place.
     over: Over
+
+
+# What a purchase of a plan would be refused for now. Empty if nothing is known that speaks against it.
+class DryRun(TypedDict):
+    # What would be refused.
+    refusals: list[DryRunFinding]
+    # What could not be found out.
+    unchecked: list[DryRunFinding]
+
+
+# Some leases of one provider, and why they would be refused or could not be checked.
+class DryRunFinding(TypedDict):
+    # `price`, or the kind of the error that the purchase would have, such as `quota_exceeded`.
+    kind: str
+    # The positions of the leases in the plan.
+    leases: list[int]
+    # Their offers, each once.
+    offers: list[OfferId]
+    # The provider; none if it is about the plan as a whole.
+    provider: Optional[ProviderId]
+    # Why, for people.
+    reason: str
 
 
 # Disk that a machine gets beyond what is included, bought with it by size.
@@ -1803,7 +1826,7 @@ ServiceId = str
 # What a service does right now, as its provider reports it.
 ServiceStatus = Literal["starting", "running", "stopped", "failed", "releasing"]
 # The type of a setting's value.
-SettingType = Union[Literal["any", "text", "number", "boolean", "reference"], SettingTypeChoice, SettingTypeList]
+SettingType = Union[Literal["any", "text", "number", "boolean", "reference", "public_key", "labels", "hostname"], SettingTypeChoice, SettingTypeList]
 # Which components may share machines: a list of them, or all.
 Share = Union[Literal["all"], list[ComponentId]]
 # Why a lease cannot be bought at one provider, though perhaps at another one.
