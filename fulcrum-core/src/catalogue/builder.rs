@@ -83,6 +83,11 @@ impl CatalogueBuilder {
         self.declared.sellers.insert(provider);
     }
 
+    /// Declares kinds of product that a provider does not sell, as its adapter was tried for them against documents alone.
+    pub fn declare_not_accepted(&mut self, provider: ProviderId, kinds: BTreeSet<OfferKind>) {
+        self.declared.not_accepted.insert(provider, kinds);
+    }
+
     /// Adds a report unchanged.
     pub(super) fn add_source(&mut self, source: SourceReport) {
         self.sources.push(source);

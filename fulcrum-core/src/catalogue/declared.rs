@@ -14,6 +14,8 @@ pub(super) struct Declared {
     pub(super) attributes: BTreeMap<ProviderId, DeclaredAttributes>,
     /// The configured providers that sell; empty if none does, or if nobody has said so.
     pub(super) sellers: BTreeSet<ProviderId>,
+    /// Kinds that a seller does not sell, as its adapter was tried against documents alone.
+    pub(super) not_accepted: BTreeMap<ProviderId, BTreeSet<OfferKind>>,
 }
 
 impl Declared {

@@ -78,6 +78,10 @@ pub async fn ingest(
         if provider.capabilities().is_buyable() {
             builder.declare_seller(provider.id().clone());
         }
+        let not_accepted = provider.capabilities().not_accepted();
+        if !not_accepted.is_empty() {
+            builder.declare_not_accepted(provider.id().clone(), not_accepted);
+        }
     }
     for ListingOutcome { provider, offers, rejected } in answers {
         let (state, listed_at, offers) = match offers {

@@ -177,12 +177,15 @@ impl Catalogue {
         if self.own_settings.values.iter().any(Option::is_some) {
             table(&mut hasher, &self.own_settings);
         }
-        let Declared { settings, attributes, sellers } = &self.declared;
+        let Declared { settings, attributes, sellers, not_accepted } = &self.declared;
         if !settings.is_empty() {
             part(&mut hasher, &serde_json::to_vec(settings).unwrap_or_default());
         }
         if !sellers.is_empty() {
             part(&mut hasher, &serde_json::to_vec(sellers).unwrap_or_default());
+        }
+        if !not_accepted.is_empty() {
+            part(&mut hasher, &serde_json::to_vec(not_accepted).unwrap_or_default());
         }
         if !attributes.is_empty() {
             part(&mut hasher, &serde_json::to_vec(attributes).unwrap_or_default());
@@ -237,7 +240,14 @@ impl Catalogue {
 
     /// Whether an offer's provider sells it here, and does not only list it.
     pub fn is_orderable(&self, ix: OfferIx) -> bool {
-        self.declared.sellers.contains(&self.place(ix).provider)
+        let provider = &self.place(ix).provider;
+        self.declared.sellers.contains(provider) && !self.is_not_accepted(ix)
+    }
+
+    /// Whether an offer's adapter was tried for its kind against documents alone, and the host has not accepted that.
+    pub(crate) fn is_not_accepted(&self, ix: OfferIx) -> bool {
+        let kinds = self.declared.not_accepted.get(&self.place(ix).provider);
+        kinds.is_some_and(|kinds| kinds.contains(&self.kind(ix)))
     }
 
     /// Which offers a plan uses unless its caller says so: those that can be ordered, if any configured provider sells at all.

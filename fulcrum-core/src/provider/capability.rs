@@ -45,6 +45,29 @@ impl IdempotencyClass {
     }
 }
 
+/// Against what an adapter was tried for a kind of product.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Trial {
+    /// A server that implements the API.
+    Server,
+    /// Recorded answers of the provider.
+    Recording,
+    /// The provider's published documents alone. Nothing of it is bought unless the provider's configuration says
+    /// `accept: document`.
+    Document,
+}
+
+/// What a host accepts of a provider that is not sold by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Accept {
+    /// Kinds of product that were tried against documents alone: [`Trial::Document`].
+    Document,
+}
+
 /// The calls of a provider, and how they behave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +98,13 @@ pub struct Capabilities {
     /// not found is absent in these places only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub places: Option<BTreeSet<String>>,
+    /// Against what each kind of product was tried; a kind that is not named is as good as the provider itself says, such as a
+    /// host's own provider.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tried: BTreeMap<OfferKind, Trial>,
+    /// Whether the host accepts what was tried against documents alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Accept>,
 }
 
 /// The default list lag of a provider without keys.
@@ -92,7 +122,27 @@ impl Capabilities {
             settings: None,
             attributes: None,
             places: None,
+            tried: BTreeMap::new(),
+            accept: None,
         }
+    }
+
+    /// Machines, and against what they were tried.
+    pub fn machines_tried(trial: Trial) -> BTreeMap<OfferKind, Trial> {
+        BTreeMap::from([(OfferKind::Machine, trial)])
+    }
+
+    /// With what the host accepts.
+    #[must_use]
+    pub fn accepting(self, accept: Option<Accept>) -> Self {
+        Self { accept, ..self }
+    }
+
+    /// The kinds of product that are not sold, as they were tried against documents alone and the host has not accepted that.
+    pub fn not_accepted(&self) -> BTreeSet<OfferKind> {
+        let is_refused =
+            |(_, trial): &(&OfferKind, &Trial)| **trial == Trial::Document && self.accept.is_none();
+        self.tried.iter().filter(is_refused).map(|(kind, _)| *kind).collect()
     }
 
     /// Whether a call is supported.

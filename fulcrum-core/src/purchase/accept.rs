@@ -13,8 +13,8 @@ use super::{
 use crate::{
     ledger::LedgerError,
     model::{
-        Blueprint, IdempotencyKey, KeyNamespace, Lease, Order, OrderId, OrderState, Plan, Policy, ProviderId,
-        Sharing, Step, StepState, digest_of,
+        Blueprint, IdempotencyKey, KeyNamespace, Lease, OfferKind, Order, OrderId, OrderState, Plan, Policy,
+        ProviderId, Sharing, Step, StepState, digest_of,
     },
     provider::{Call, IdempotencyClass},
     telemetry,
@@ -122,7 +122,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn check_buyable(&self, policy: &Policy, id: &ProviderId) -> Result<(), PurchaseError> {
+    pub(super) fn check_buyable(
+        &self,
+        policy: &Policy,
+        id: &ProviderId,
+        kind: OfferKind,
+    ) -> Result<(), PurchaseError> {
         let provider = self.providers.get(id).ok_or_else(|| PurchaseError::UnknownProvider(id.clone()))?;
         let capabilities = provider.capabilities();
         let refuse = |why: String| Err(PurchaseError::NotBuyable { provider: id.clone(), why });
@@ -135,6 +140,11 @@ impl Engine {
             return refuse(format!(
                 "a purchase needs {} too, and it does not declare that",
                 missing.join(", ")
+            ));
+        }
+        if capabilities.not_accepted().contains(&kind) {
+            return refuse(format!(
+                "its adapter was tried for a {kind} against documents alone; write `accept: document` in its configuration"
             ));
         }
         match class {
@@ -168,7 +178,7 @@ impl Engine {
             check_lease(lease).map_err(|why| invalid(format!("leases[{at}] {why}; compose again")))
         })?;
         for lease in &bought {
-            self.check_buyable(policy, &lease.place.provider).map_err(|error| match error {
+            self.check_buyable(policy, &lease.place.provider, lease.kind).map_err(|error| match error {
                 PurchaseError::NotBuyable { provider, why } => {
                     PurchaseError::NotBuyable { provider, why: format!("{why}, such as {}", lease.offer) }
                 }

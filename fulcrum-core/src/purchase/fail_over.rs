@@ -129,7 +129,9 @@ impl Driver<'_> {
             .map(|(index, lease)| planned_step(self.order.namespace.as_ref(), &self.order.id, index, lease))
             .collect();
         for step in &new {
-            engine.check_buyable(&self.policy, &step.provider).map_err(|error| error.to_string())?;
+            engine
+                .check_buyable(&self.policy, &step.provider, step.lease.kind)
+                .map_err(|error| error.to_string())?;
         }
         let checked = price_check::check(engine, &self.policy, &plan, &new, self.paid_once()?).await?;
         steps.extend(checked.steps);

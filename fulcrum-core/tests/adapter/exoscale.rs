@@ -150,7 +150,7 @@ fn config(folder: &Path, key: &str) -> ExoscaleConfig {
     std::fs::write(folder.join("key"), key).expect("a file");
     std::fs::write(folder.join("secret"), "canary-e05a-0000").expect("a file");
     let document = json!({ "catalogue": "prices.csv", "key": "file:key", "secret": "file:secret",
-        "zones": ["ch-gva-2"], "ssh_keys": ["admin"], "list_lag_ms": 100 });
+        "zones": ["ch-gva-2"], "accept": "document", "ssh_keys": ["admin"], "list_lag_ms": 100 });
     serde_json::from_value(document).expect("a configuration")
 }
 

@@ -6,6 +6,8 @@ mod peers;
 
 #[cfg(feature = "adapters")]
 mod absence;
+#[cfg(all(feature = "adapters", feature = "sqlite", feature = "sandbox"))]
+mod accepted;
 #[cfg(all(feature = "adapters", feature = "sqlite"))]
 mod action_completion;
 #[cfg(all(feature = "adapters", feature = "sqlite"))]

@@ -4,8 +4,9 @@ use std::{fmt::Write, fs, path::PathBuf};
 
 use fulcrum_core::{
     federation::FederationConfig,
+    model::OfferKind,
     provider::{
-        Call, Capabilities, IdempotencyClass,
+        Call, Capabilities, IdempotencyClass, Trial,
         adapters::{self, ec2::ClientToken},
     },
 };
@@ -108,6 +109,24 @@ fn matrix() -> String {
     for (name, tried, capabilities) in all() {
         let cells: Vec<_> = CALLS.iter().map(|call| cell(&capabilities, *call)).collect();
         let _ = writeln!(text, "| [{name}]({name}.md) | {tried} | {} | {} |", cells.join(" | "), lines(name));
+    }
+    text.push_str(
+        "\n## How each kind was tried\n\nAgainst a server that implements the API, against recorded answers of the provider, or by its published \
+        documents alone. What was tried by documents is not sold unless the provider's entry in the federation says `accept: document`.\n\n\
+        | adapter | server | recording | document |\n|---|---|---|---|\n",
+    );
+    for (name, _, capabilities) in all() {
+        let of = |wanted: Trial| {
+            let kinds = capabilities.tried.iter().filter(|(_, trial)| **trial == wanted);
+            let kinds: Vec<_> = kinds.map(|(kind, _)| kind.to_string()).collect();
+            match kinds.len() {
+                0 => "–".to_owned(),
+                count if count == OfferKind::ALL.len() => "any".to_owned(),
+                _ => kinds.join(", "),
+            }
+        };
+        let cells = [Trial::Server, Trial::Recording, Trial::Document].map(of);
+        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
     }
     text.push_str(
         "\n## Settings\n\nA component with another setting is not sold to, and refused before the first call.\n\n| adapter | settings |\n|---|---|\n",

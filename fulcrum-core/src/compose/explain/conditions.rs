@@ -8,8 +8,8 @@ use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::options::ComposeOptions,
     model::{
-        Blueprint, Charge, Component, ComponentId, Constraint, Filter, OfferKind, OfferMode, Relation,
-        Replicas, Share, Sharing, text_values,
+        Blueprint, Charge, Component, ComponentId, Constraint, Filter, OfferKind, OfferMode, ProviderId,
+        Relation, Replicas, Share, Sharing, text_values,
     },
 };
 
@@ -405,12 +405,24 @@ fn unsized_volume(catalogue: &Catalogue, blueprint: &Blueprint, options: &Compos
 /// How comparison tables take part in a plan.
 pub(super) const ALLOW_ALL: &str = "a plan to compare, not to buy, may use it with the option `offers: all`";
 
+/// Why a kind of product that a provider offers is not in a plan.
+pub(super) fn not_accepted(provider: &ProviderId, kind: OfferKind) -> String {
+    format!(
+        "{provider}'s adapter was tried for a {kind} against documents alone; `accept: document` in the provider's configuration \
+         sells it"
+    )
+}
+
 /// A component whose kind only providers list that sell nothing here.
 fn listed_only(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     blueprint.components.iter().find_map(|(name, component)| {
         let of_kind = || catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind);
         if of_kind().any(|ix| catalogue.is_orderable(ix)) {
             return None;
+        }
+        if let Some(ix) = of_kind().find(|ix| catalogue.is_not_accepted(*ix)) {
+            let why = not_accepted(&catalogue.place(ix).provider, component.kind);
+            return Some(format!("no configured provider sells a {} for `{name}`: {why}", component.kind));
         }
         let lists: BTreeSet<&str> = of_kind().map(|ix| catalogue.place(ix).provider.as_str()).collect();
         let sellers: Vec<&str> = catalogue.sellers().iter().map(|seller| seller.as_str()).collect();

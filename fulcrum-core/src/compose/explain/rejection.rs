@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    conditions::ALLOW_ALL,
+    conditions::{ALLOW_ALL, not_accepted},
     oracle::{Oracle, Verdict},
 };
 use crate::{
@@ -56,7 +56,11 @@ pub fn why_not(
         return only("the caller excludes it".to_owned());
     }
     if options.offer_mode(catalogue) == OfferMode::Orderable && !catalogue.is_orderable(ix) {
-        return only(format!("{} only lists it; {ALLOW_ALL}", catalogue.place(ix).provider));
+        let provider = &catalogue.place(ix).provider;
+        return only(match catalogue.is_not_accepted(ix) {
+            true => not_accepted(provider, catalogue.kind(ix)),
+            false => format!("{provider} only lists it; {ALLOW_ALL}"),
+        });
     }
     if catalogue.stock(ix) == Some(0) {
         return only("it is sold out".to_owned());

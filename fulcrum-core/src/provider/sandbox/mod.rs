@@ -29,7 +29,7 @@ pub use config::{SandboxConfig, SandboxError};
 pub use faults::{Fault, FaultRule};
 pub use state::{SandboxReservation, SandboxResource};
 
-use super::{Base, Call, Capabilities, IdempotencyClass, RejectedRow};
+use super::{Accept, Base, Call, Capabilities, IdempotencyClass, RejectedRow, Trial};
 use crate::model::{
     DeclaredSettings, Offer, OfferKind, PriceAuthority, ProviderId, ServiceId, SkuId, map_of,
 };
@@ -195,6 +195,8 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         settings: None,
         attributes: Some(attributes::declared()),
         places: None,
+        tried: BTreeMap::new(),
+        accept: None,
     }
 }
 
@@ -239,11 +241,19 @@ impl SandboxBuilder {
         self
     }
 
+    /// Against what it says that its kinds of product were tried, and what its host accepts.
+    #[must_use]
+    pub fn tried(mut self, tried: BTreeMap<OfferKind, Trial>, accept: Option<Accept>) -> Self {
+        self.inner.capabilities = Capabilities { tried, accept, ..self.inner.capabilities };
+        self
+    }
+
     /// Its declared and actual idempotency class. In class `None` it keeps no keys.
     #[must_use]
     pub fn idempotency(mut self, class: IdempotencyClass) -> Self {
-        let Capabilities { list_lag_ms, settings, .. } = self.inner.capabilities.clone();
-        self.inner.capabilities = Capabilities { list_lag_ms, settings, ..capabilities(class) };
+        let Capabilities { list_lag_ms, settings, tried, accept, .. } = self.inner.capabilities.clone();
+        self.inner.capabilities =
+            Capabilities { list_lag_ms, settings, tried, accept, ..capabilities(class) };
         self.inner.actual_class = class;
         let reservation_ttl = self.inner.reservation_ttl;
         self.reservation_ttl(reservation_ttl)

@@ -25,7 +25,7 @@ fn adapter(folder: &Path, url: &str) -> Exoscale {
     std::fs::write(folder.join("prices.csv"), prices.replace("machine,small", "machine,standard.small"))
         .expect("a file");
     let document = json!({ "catalogue": "prices.csv", "key": "file:secret", "secret": "file:secret", "list_lag_ms": 100,
-        "image": TYPE, "public_ip": false, "http": { "base_url": url, "timeout_ms": 3000 } });
+        "image": TYPE, "public_ip": false, "accept": "document", "http": { "base_url": url, "timeout_ms": 3000 } });
     config::<ExoscaleConfig>(document).build(folder).expect("an adapter")
 }
 

@@ -109,6 +109,8 @@ impl Tiny {
                 settings: Some(fulcrum_core::model::DeclaredSettings::default()),
                 attributes: None,
                 places: None,
+                tried: BTreeMap::new(),
+                accept: None,
             },
             facts: fulcrum_core::model::parse_json(&facts).map_err(wrong)?,
         })

@@ -8,7 +8,7 @@ use super::{Ec2, client::Cloud, errors::Ec2Errors};
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
-        Base,
+        Accept, Base,
         adapters::common::list_lag_ms,
         http::{Client, Credential, HttpConfig, HttpConfigError},
         table::Table,
@@ -71,6 +71,9 @@ pub struct Ec2Config {
     /// Rows of a page; 5 to 1000.
     #[serde(default = "default_page_size")]
     pub page_size: u32,
+    /// `document`: also sells the kinds of product that were tried against the provider's documents alone.
+    #[serde(default)]
+    pub accept: Option<Accept>,
     /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,

@@ -31,7 +31,7 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
@@ -96,6 +96,8 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
             "name",
         ]),
         places: None,
+        tried: Capabilities::machines_tried(Trial::Server),
+        accept: None,
     }
 }
 
@@ -104,6 +106,7 @@ impl Ec2 {
         let places = cloud.regions().into_iter().map(|region| region.to_string()).collect();
         let capabilities = Capabilities {
             places: Some(places),
+            accept: cloud.config.accept,
             ..capabilities(cloud.config.client_token, cloud.config.list_lag_ms)
                 .with_public_ipv4(cloud.config.public_ip)
         };

@@ -8,7 +8,7 @@ use super::Exoscale;
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
-        Base,
+        Accept, Base,
         adapters::common::list_lag_ms,
         http::{Credential, HttpConfig, HttpConfigError},
     },
@@ -49,6 +49,9 @@ pub struct ExoscaleConfig {
     /// How long a new instance may be missing from the list, in milliseconds; the provider does not say.
     #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
+    /// `document`: also sells the kinds of product that were tried against the provider's documents alone.
+    #[serde(default)]
+    pub accept: Option<Accept>,
     /// How the API is reached; a `base_url` holds for all zones.
     #[serde(default)]
     pub http: HttpConfig,

@@ -27,7 +27,7 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
         adapters::{self, common::CallErrors},
         http::{Cache, Client, HttpConfigError, Transport, bounded, regional_url},
         portable,
@@ -109,6 +109,8 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6"]),
         places: None,
+        tried: Capabilities::machines_tried(Trial::Document),
+        accept: None,
     }
 }
 
@@ -165,7 +167,7 @@ impl Exoscale {
             id: config.id.clone(),
             capabilities: Capabilities {
                 places: Some(zones.keys().map(ToString::to_string).collect()),
-                ..capabilities(config.list_lag_ms).with_public_ipv4(config.public_ip)
+                ..capabilities(config.list_lag_ms).with_public_ipv4(config.public_ip).accepting(config.accept)
             },
             zones: Arc::new(zones),
             settings: Arc::new(Settings {

@@ -8,7 +8,7 @@ use super::Hetzner;
 use crate::{
     model::ProviderId,
     provider::{
-        Base,
+        Accept, Base,
         adapters::common::list_lag_ms,
         http::{Credential, HttpConfig, HttpConfigError},
     },
@@ -46,6 +46,9 @@ pub struct HetznerConfig {
     /// of the API after its caller has timed out.
     #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
+    /// `document`: also sells the kinds of product that were tried against the provider's documents alone.
+    #[serde(default)]
+    pub accept: Option<Accept>,
     /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,
@@ -77,6 +80,7 @@ impl Default for HetznerConfig {
             ssh_keys: Vec::new(),
             catalogue: None,
             list_lag_ms: list_lag_ms(),
+            accept: None,
             http: HttpConfig::default(),
         }
     }

@@ -29,7 +29,7 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
         adapters::{self, common::KEY_LABEL, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport, bounded},
         portable,
@@ -121,6 +121,8 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
+        tried: Capabilities::machines_tried(Trial::Server),
+        accept: None,
     }
 }
 
@@ -158,7 +160,9 @@ impl Hetzner {
         Ok(Self {
             id: config.id.clone(),
             client,
-            capabilities: capabilities(config.list_lag_ms).with_public_ipv4(config.public_ipv4),
+            capabilities: capabilities(config.list_lag_ms)
+                .with_public_ipv4(config.public_ipv4)
+                .accepting(config.accept),
             settings: Arc::new(Settings {
                 image: config.image.clone(),
                 public_ipv4: config.public_ipv4,

@@ -8,7 +8,7 @@ use super::{OpenStack, client::Cloud, errors::OpenStackErrors, session::Login};
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
-        Base,
+        Accept, Base,
         http::{Client, Credential, HttpConfig, HttpConfigError},
         table::Table,
     },
@@ -68,6 +68,9 @@ pub struct OpenStackConfig {
     /// How many things are asked for at a time when something is listed.
     #[serde(default = "default_page_size")]
     pub page_size: u32,
+    /// `document`: also sells the kinds of product that were tried against the provider's documents alone.
+    #[serde(default)]
+    pub accept: Option<Accept>,
     /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,

@@ -37,7 +37,7 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
         UsagePeriod, UsageStream,
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         check_settings,
@@ -96,6 +96,8 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Some(attributes()),
         places: None,
+        tried: BTreeMap::from([OfferKind::Machine, OfferKind::PublicIp].map(|kind| (kind, Trial::Server))),
+        accept: None,
     }
 }
 
@@ -112,7 +114,11 @@ fn attributes() -> BTreeMap<OfferKind, BTreeSet<String>> {
 impl OpenStack {
     fn new(cloud: Cloud) -> Self {
         let places = cloud.regions().into_iter().map(|region| region.to_string()).collect();
-        let capabilities = Capabilities { places: Some(places), ..capabilities(cloud.config.list_lag_ms) };
+        let capabilities = Capabilities {
+            places: Some(places),
+            accept: cloud.config.accept,
+            ..capabilities(cloud.config.list_lag_ms)
+        };
         Self { capabilities, cloud: Arc::new(cloud) }
     }
 

@@ -31,7 +31,7 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, adapters,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, Trial, adapters,
         http::{Cache, Client, HttpConfigError, Transport},
         surcharges::Rejections,
         table::ProviderDocument,
@@ -89,6 +89,8 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             OfferKind::ALL.into_iter().map(|(kind, _)| (kind, ["dashboard_url".to_owned()].into())).collect(),
         ),
         places: None,
+        tried: OfferKind::ALL.into_iter().map(|(kind, _)| (kind, Trial::Server)).collect(),
+        accept: None,
     }
 }
 
@@ -134,8 +136,11 @@ impl Osb {
             space: config.space_guid.clone(),
         };
         let cache = Cache::default();
-        let capabilities =
-            Capabilities { settings: config.settings.clone(), ..capabilities(config.list_lag_ms) };
+        let capabilities = Capabilities {
+            settings: config.settings.clone(),
+            accept: config.accept,
+            ..capabilities(config.list_lag_ms)
+        };
         Ok(Self {
             client,
             cache,

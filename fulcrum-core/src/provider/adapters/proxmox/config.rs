@@ -8,7 +8,7 @@ use super::Proxmox;
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
-        Base,
+        Accept, Base,
         adapters::common::list_lag_ms,
         http::{Credential, HttpConfig, HttpConfigError},
     },
@@ -59,6 +59,9 @@ pub struct ProxmoxConfig {
     /// of the API after its caller has timed out.
     #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
+    /// `document`: also sells the kinds of product that were tried against the provider's documents alone.
+    #[serde(default)]
+    pub accept: Option<Accept>,
     /// How the API is reached; `base_url` is needed.
     #[serde(default)]
     pub http: HttpConfig,

@@ -26,7 +26,7 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
         adapters::{self, common::CallErrors},
         http::{Client, HttpConfigError, Transport, bounded},
         portable,
@@ -83,6 +83,8 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["node"]),
         places: None,
+        tried: Capabilities::machines_tried(Trial::Server),
+        accept: None,
     }
 }
 
@@ -127,7 +129,7 @@ impl Proxmox {
         Ok(Self {
             id: config.id.clone(),
             client,
-            capabilities: capabilities(config.list_lag_ms),
+            capabilities: capabilities(config.list_lag_ms).accepting(config.accept),
             config: Arc::new(config.clone()),
             listed: Arc::new(listed),
             places: Arc::new(places),

@@ -8,7 +8,7 @@ use super::Scaleway;
 use crate::{
     model::{ProviderId, ZoneId},
     provider::{
-        Base,
+        Accept, Base,
         http::{Credential, HttpConfig, HttpConfigError},
     },
 };
@@ -43,6 +43,9 @@ pub struct ScalewayConfig {
     /// Whether machines get a public IPv4 address, which is a line of its own.
     #[serde(default = "default_true")]
     pub public_ip: bool,
+    /// `document`: also sells the kinds of product that were tried against the provider's documents alone.
+    #[serde(default)]
+    pub accept: Option<Accept>,
     /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,
@@ -75,6 +78,7 @@ impl ScalewayConfig {
             image: default_image(),
             storage: None,
             public_ip: true,
+            accept: None,
             http: HttpConfig::default(),
         }
     }

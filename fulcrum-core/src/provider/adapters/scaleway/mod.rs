@@ -28,7 +28,7 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport},
         portable,
@@ -106,6 +106,8 @@ pub fn capabilities() -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ip", "private_ip"]),
         places: None,
+        tried: Capabilities::machines_tried(Trial::Recording),
+        accept: None,
     }
 }
 
@@ -145,7 +147,7 @@ impl Scaleway {
             client,
             capabilities: Capabilities {
                 places: Some(zones.iter().map(ToString::to_string).collect()),
-                ..capabilities().with_public_ipv4(config.public_ip)
+                ..capabilities().with_public_ipv4(config.public_ip).accepting(config.accept)
             },
             zones,
             settings: Arc::new(Settings {

@@ -7,7 +7,7 @@ use super::UpCloud;
 use crate::{
     model::ProviderId,
     provider::{
-        Base,
+        Accept, Base,
         http::{Credential, HttpConfig, HttpConfigError},
     },
 };
@@ -39,6 +39,9 @@ pub struct UpCloudConfig {
     #[serde(default = "default_currency")]
     #[schemars(with = "String")]
     pub currency: Currency,
+    /// `document`: also sells the kinds of product that were tried against the provider's documents alone.
+    #[serde(default)]
+    pub accept: Option<Accept>,
     /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,
@@ -66,6 +69,7 @@ impl UpCloudConfig {
             username: None,
             ssh_keys: Vec::new(),
             currency: default_currency(),
+            accept: None,
             http: HttpConfig::default(),
         }
     }

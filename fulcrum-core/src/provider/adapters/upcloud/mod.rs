@@ -26,7 +26,7 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
         adapters::{self, common::KEY_LABEL, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport},
         portable,
@@ -98,6 +98,8 @@ pub fn capabilities() -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
+        tried: Capabilities::machines_tried(Trial::Recording),
+        accept: None,
     }
 }
 
@@ -116,7 +118,7 @@ impl UpCloud {
         Ok(Self {
             id: config.id.clone(),
             client,
-            capabilities: capabilities(),
+            capabilities: capabilities().accepting(config.accept),
             settings: Arc::new(Settings {
                 image: config.image.clone(),
                 ssh_keys: config.ssh_keys.clone(),
