@@ -1272,6 +1272,30 @@ fulcrum_status fulcrum_federation_pareto_json(const struct fulcrum_federation *f
                                               struct fulcrum_error **out_error);
 
 /**
+ * Tells what a purchase of a plan would be refused for now: its form, its prices, and at each provider everything up to the
+ * first call that would cost something, such as credentials, quotas, images and keys. Buys and records nothing. The call
+ * succeeds also where something would be refused.
+ *
+ * The result is a JSON object: `refusals`, and `unchecked`, of which nothing is known; each a list of `provider`, `leases`
+ * (positions in the plan), `offers`, `kind` and `reason`.
+ *
+ * @param federation                  borrowed.
+ * @param plan                        borrowed.
+ * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param out_json                    receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for fulcrum_error_free():
+ *                                    FULCRUM_PURCHASE where the plan would not be accepted at all.
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_dry_run_json(const struct fulcrum_federation *federation,
+                                               const struct fulcrum_plan *plan,
+                                               const uint8_t *policy_json,
+                                               size_t policy_length,
+                                               struct fulcrum_text **out_json,
+                                               struct fulcrum_error **out_error);
+
+/**
  * Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. The call
  * succeeds also where the order failed: see fulcrum_order_is_committed().
  *

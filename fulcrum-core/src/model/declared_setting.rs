@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
-use super::{OfferKind, Settings, public_key::is_public_key, setting_text};
+use super::{OfferKind, Settings, public_key::is_public_key, setting_text, text_values};
 
 /// The type of a setting's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -28,7 +28,8 @@ pub enum SettingType {
     Reference,
     /// A public key in OpenSSH's form: `ssh-ed25519 AAAA… comment`.
     PublicKey,
-    /// Texts by name, both of up to 63 letters, digits, `-`, `_` and `.`: what each provider takes as a label.
+    /// Up to 40 texts by name: what each provider takes as labels. Names have 2 to 32 letters, digits, `-` and `_`, values up to
+    /// 63 with `.` too.
     Labels,
     /// One label of a host's name (RFC 1123): up to 63 letters, digits and hyphens.
     Hostname,
@@ -208,6 +209,11 @@ impl DeclaredSettings {
     pub fn fault(&self, kind: OfferKind, settings: &Settings) -> Option<String> {
         let of_kind = || self.0.iter().filter(|declared| declared.is_of(kind));
         for (name, value) in settings {
+            if name.starts_with("ssh_key") && has_private_key(value) {
+                return Some(format!(
+                    "is given no secrets, and the setting `{name}` holds a private key; leave it out"
+                ));
+            }
             match of_kind().find(|declared| declared.name == *name) {
                 Some(declared) if declared.value.admits(value) => {}
                 Some(declared) => {
@@ -258,6 +264,11 @@ impl DeclaredSettings {
     }
 }
 
+/// Characters of a label's value.
+const MAX_LABEL_CHARS: usize = 63;
+/// Labels of one component: EC2 takes 50 tags, and some are this library's.
+const MAX_LABELS: usize = 40;
+
 /// Whether a text is one label of a host's name (RFC 1123, section 2.1).
 fn is_hostname(text: &str) -> bool {
     (1..=63).contains(&text.len())
@@ -269,15 +280,31 @@ fn is_hostname(text: &str) -> bool {
 /// Whether a text can be a label's value at each provider.
 fn is_label_value(text: &str) -> bool {
     let is_end = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= 63
+    text.len() <= MAX_LABEL_CHARS
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && is_end(text.bytes().next())
         && is_end(text.bytes().last())
 }
 
-/// Whether a text can be a label's name at each provider; names that this library uses cannot.
+/// Whether a text can be a label's name at each provider: UpCloud takes 2 to 32 characters without dots. Names that this library
+/// and providers' boot scripts use cannot.
 fn is_label_name(text: &str) -> bool {
-    is_label_value(text) && !text.is_empty() && !text.to_ascii_lowercase().starts_with("fulcrum")
+    let lower = text.to_ascii_lowercase();
+    (2..=32).contains(&text.len())
+        && is_label_value(text)
+        && !text.contains('.')
+        && !lower.starts_with("fulcrum")
+        && lower != "authorized_key"
+}
+
+/// The lines of a text that are not blank.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// Whether a value holds a private key, in any of its texts.
+fn has_private_key(value: &Value) -> bool {
+    text_values(value).iter().any(|text| text.contains("PRIVATE KEY-----"))
 }
 
 /// Whether a text refers to another component, so that its value is known at the purchase only.
@@ -307,18 +334,19 @@ impl SettingType {
             Self::PublicKey => is_late || scalar.is_some_and(|text| is_public_key(&text)),
             Self::Hostname => is_late || scalar.is_some_and(|text| is_hostname(&text)),
             Self::Labels => value.as_object().is_some_and(|all| {
-                all.iter().all(|(name, value)| {
-                    let value = setting_text(value).filter(|_| !value.is_array());
-                    is_label_name(name)
-                        && value.is_some_and(|text| is_reference(&text) || is_label_value(&text))
-                })
+                all.len() <= MAX_LABELS
+                    && all.iter().all(|(name, value)| {
+                        let value = setting_text(value).filter(|_| !value.is_array());
+                        is_label_name(name)
+                            && value.is_some_and(|text| is_reference(&text) || is_label_value(&text))
+                    })
             }),
             Self::List(of) => match (value, scalar) {
                 (Value::Array(all), _) => all.iter().all(|one| of.admits(one)),
                 (_, Some(text)) if is_late => !text.is_empty(),
                 // A key has blanks.
                 (_, Some(text)) if **of == Self::PublicKey => {
-                    text.lines().all(|line| of.admits(&json!(line)))
+                    lines(&text).all(|line| of.admits(&json!(line)))
                 }
                 (_, Some(text)) => {
                     let mut words = text.split([',', ' ']).filter(|word| !word.is_empty());
@@ -337,7 +365,7 @@ impl SettingType {
             (Self::List(of), value) => {
                 let text = setting_text(value).unwrap_or_default();
                 if **of == Self::PublicKey {
-                    return text.lines().map(|line| json!(line)).collect();
+                    return lines(&text).map(|line| json!(line)).collect();
                 }
                 let words = text.split([',', ' ']).filter(|word| !word.is_empty());
                 words.map(|word| of.typed(&json!(word))).collect()
@@ -402,7 +430,7 @@ impl fmt::Display for SettingType {
             Self::Reference => f.write_str("a name or id"),
             Self::PublicKey => f.write_str("a public key (ssh-ed25519 AAAA…)"),
             Self::Labels => f.write_str(
-                "a map of up to 63 letters, digits, - _ and . each, whose names do not begin with fulcrum",
+                "a map of labels: names of 2 to 32 letters, digits, - and _, not fulcrum…; values of up to 63, with . too",
             ),
             Self::Hostname => f.write_str("a host's name: letters, digits and hyphens, 63 at most"),
         }

@@ -101,7 +101,7 @@ pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
 pub(crate) use setting_value::settings_of_provider;
-pub use setting_value::{ADAPTER_WORDS, Settings, setting_text};
+pub use setting_value::{Settings, setting_text};
 pub(crate) use settings::SettingIndex;
 pub use share::Share;
 pub(crate) use sharing::Sharing;

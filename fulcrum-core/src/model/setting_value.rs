@@ -4,10 +4,6 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::ProviderId;
 
-/// The words of this library's adapters, which are their providers' names unless a configuration says another one.
-pub const ADAPTER_WORDS: [&str; 9] =
-    ["ec2", "exoscale", "hetzner", "openstack", "osb", "proxmox", "sandbox", "scaleway", "upcloud"];
-
 /// What a service is made with, by name: text, numbers, lists and objects as JSON has them. No secrets.
 pub type Settings = BTreeMap<String, serde_json::Value>;
 
@@ -19,8 +15,7 @@ pub(crate) fn settings_of_provider<'a>(
     is_provider: impl Fn(&str) -> bool,
 ) -> Cow<'a, Settings> {
     let is_section = |(name, value): (&String, &serde_json::Value)| {
-        value.is_object()
-            && (name == provider.as_str() || ADAPTER_WORDS.contains(&name.as_str()) || is_provider(name))
+        value.is_object() && (name == provider.as_str() || is_provider(name))
     };
     if !settings.iter().any(is_section) {
         return settings;

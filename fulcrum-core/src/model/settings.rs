@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 use super::{Blueprint, ComponentId};
@@ -28,6 +28,8 @@ fn bytes_of(value: &serde_json::Value) -> usize {
 enum Wanted<'a> {
     Value(&'a serde_json::Value),
     Component(&'a ComponentId),
+    /// Nothing, where others have settings for one provider: these may stand against the component's own.
+    Nothing,
 }
 
 /// The settings and relations of all components as numbers: equal values have equal numbers, so that comparing two long values is cheap.
@@ -41,11 +43,18 @@ impl<'a> SettingIndex<'a> {
     pub(crate) fn of(blueprint: &'a Blueprint) -> Self {
         let (mut names, mut numbers, mut values) = (Vec::new(), HashMap::new(), HashMap::new());
         let mut of = BTreeMap::new();
+        let sections = || {
+            let all = blueprint.components.values().flat_map(|component| &component.settings);
+            all.filter(|(name, value)| value.is_object() && *name != "labels").map(|(name, _)| name.as_str())
+        };
+        let sections: BTreeSet<&str> = sections().collect();
         for (component, it) in &blueprint.components {
             let mut settings: Vec<(u32, u32)> = Vec::new();
             let own = it.settings.iter().map(|(name, value)| (name.as_str(), Wanted::Value(value)));
             let related = it.relations().map(|(relation, name)| (relation.word(), Wanted::Component(name)));
-            for (name, value) in own.chain(related) {
+            let absent = sections.iter().filter(|name| !it.settings.contains_key(**name));
+            let absent = absent.map(|name| (*name, Wanted::Nothing));
+            for (name, value) in own.chain(related).chain(absent) {
                 let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
                 let value = *values.entry(value).or_insert(count);
                 let name = *numbers.entry(name).or_insert_with(|| {

@@ -64,7 +64,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// What would be refused of these purchases now, as far as that can be known without a change: credentials, quotas and
     /// limits, capacity, and what the settings name. Everything happens up to the first call that would change or cost
     /// something. The requests are of one plan, so that their sum is held against a quota. Empty if nothing is known to be
-    /// refused; an error if that cannot be found out.
+    /// refused. What cannot be found out of a request is among the refusals, with an error that may be repeated, such as
+    /// unavailable.
     async fn dry_run(&self, _requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
         Err(unsupported(self.id(), Call::DryRun))
     }

@@ -1,7 +1,10 @@
 //! A dry run: what a purchase would be refused for, found out before anything is bought.
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     model::{OfferId, OrderId, Plan, Policy, ProviderId, Step},
-    provider::{Call, ErrorKind, ProvisionRequest},
+    provider::{Call, ErrorKind, ProviderError, ProvisionRequest, Refusal},
 };
 
 /// What a purchase of a plan would be refused for now. Empty if nothing is known that speaks against it.
@@ -78,55 +81,97 @@ impl Engine {
             .map(|(index, (at, lease))| (at, planned_step(None, &order, index, lease)))
             .collect();
         let mut found = DryRun::default();
-        let finding = |leases: Vec<usize>, kind, reason| {
-            let of = || leases.iter().filter_map(|at| plan.leases.get(*at));
-            let mut offers: Vec<OfferId> = of().map(|lease| lease.offer.clone()).collect();
-            offers.dedup();
-            let provider = of().next().map(|lease| lease.place.provider.clone());
+        let finding = |provider: Option<&ProviderId>, leases: Vec<usize>, kind, reason| {
+            let of = leases.iter().filter_map(|at| plan.leases.get(*at));
+            let offers: BTreeSet<OfferId> = of.map(|lease| lease.offer.clone()).collect();
+            let (provider, offers) = (provider.cloned(), offers.into_iter().collect());
             DryRunFinding { provider, leases, offers, kind, reason }
         };
         let plain: Vec<Step> = steps.iter().map(|(_, step)| step.clone()).collect();
         for (at, why) in price_check::refusals(self, policy, plan, &plain).await {
-            let lease = at.and_then(|at| steps.get(at)).map(|(lease, _)| *lease);
-            found.refusals.push(finding(lease.into_iter().collect(), "price", why));
+            let step = at.and_then(|at| steps.get(at));
+            let provider = step.map(|(_, step)| &step.provider);
+            let is_unknown = why.contains(price_check::NO_PRESENT_PRICE);
+            let list = if is_unknown { &mut found.unchecked } else { &mut found.refusals };
+            list.push(finding(provider, step.map(|(lease, _)| *lease).into_iter().collect(), "price", why));
         }
-        let mut asked: BTreeMap<&ProviderId, Vec<(usize, ProvisionRequest)>> = BTreeMap::new();
+        let mut asked: BTreeMap<&ProviderId, Asked> = BTreeMap::new();
         for (lease, step) in &steps {
             let request = request(&plan.blueprint, step);
             let Some(provider) = self.providers.get(&step.provider) else { continue };
-            // What is known at the purchase only may be required.
-            match provider.capabilities().check_settings(request.kind, &request.settings) {
-                Ok(()) => asked.entry(&step.provider).or_default().push((*lease, request)),
-                Err(kind) if request.settings == step.lease.settings => {
-                    found.refusals.push(finding(vec![*lease], kind.word(), kind.to_string()));
-                }
-                Err(kind) => {
-                    let why = format!("its settings are known at the purchase only: {kind}");
-                    found.unchecked.push(finding(vec![*lease], kind.word(), why));
-                }
-            }
-        }
-        for (id, asked) in asked {
-            let Some(provider) = self.providers.get(id) else { continue };
-            let (leases, requests): (Vec<usize>, Vec<ProvisionRequest>) = asked.into_iter().unzip();
-            if !provider.capabilities().can(Call::DryRun) {
-                let why = format!("{id} cannot try a purchase without making it");
-                found.unchecked.push(finding(leases, ErrorKind::Unsupported.word(), why));
+            // The whole settings are judged by the declaration, which knows that a reference is resolved later.
+            let capabilities = provider.capabilities();
+            if let Err(kind) = capabilities.check_settings(request.kind, &step.lease.settings) {
+                let why = kind.to_string();
+                found.refusals.push(finding(Some(&step.provider), vec![*lease], kind.word(), why));
                 continue;
             }
-            match retry_transient(|| provider.dry_run(&requests)).await {
-                Ok(refusals) => found.refusals.extend(refusals.into_iter().map(|refusal| {
-                    let at = refusal.requests.iter().filter_map(|at| leases.get(*at).copied());
-                    let kind = refusal.error.kind.word();
-                    finding(at.collect(), kind, cut(&refusal.error.words()))
-                })),
+            let asked = asked.entry(&step.provider).or_default();
+            asked.is_whole.push(request.settings == step.lease.settings);
+            asked.leases.push(*lease);
+            asked.requests.push(request);
+        }
+        let asking: Vec<_> = asked.iter().map(|(id, asked)| self.try_requests(id, &asked.requests)).collect();
+        let answers = futures::future::join_all(asking).await;
+        for ((id, asked), answer) in asked.iter().zip(answers) {
+            match answer {
+                Ok(refusals) => {
+                    for Refusal { requests, error } in refusals {
+                        let at = requests.iter().filter_map(|at| asked.leases.get(*at).copied()).collect();
+                        let is_late = matches!(error.kind, ErrorKind::InvalidRequest { .. })
+                            && requests.iter().any(|at| asked.is_whole.get(*at) == Some(&false));
+                        let (is_unknown, kind) = (is_unknown(&error.kind) || is_late, error.kind.word());
+                        let why = match is_late {
+                            true => format!(
+                                "a setting is known at the purchase only; without it: {}",
+                                cut(&error.words())
+                            ),
+                            false => cut(&error.words()),
+                        };
+                        let list = if is_unknown { &mut found.unchecked } else { &mut found.refusals };
+                        list.push(finding(Some(id), at, kind, why));
+                    }
+                }
                 Err(error) => {
-                    let is_unknown = is_transient(&error.kind) || error.kind == ErrorKind::Unsupported;
-                    let list = if is_unknown { &mut found.unchecked } else { &mut found.refusals };
-                    list.push(finding(leases, error.kind.word(), cut(&error.to_string())));
+                    let kind = error.kind.word();
+                    let why = match error.kind {
+                        ErrorKind::Unsupported => format!("{id} cannot try a purchase without making it"),
+                        _ => cut(&error.to_string()),
+                    };
+                    let list =
+                        if is_unknown(&error.kind) { &mut found.unchecked } else { &mut found.refusals };
+                    list.push(finding(Some(id), asked.leases.clone(), kind, why));
                 }
             }
         }
         Ok(found)
     }
+
+    async fn try_requests(
+        &self,
+        id: &ProviderId,
+        requests: &[ProvisionRequest],
+    ) -> Result<Vec<Refusal>, ProviderError> {
+        let unsupported = || ProviderError::new(id.clone(), Call::DryRun, ErrorKind::Unsupported);
+        let provider = self.providers.get(id).ok_or_else(unsupported)?;
+        match provider.capabilities().can(Call::DryRun) {
+            true => retry_transient(|| provider.dry_run(requests)).await,
+            false => Err(unsupported()),
+        }
+    }
+}
+
+/// What one provider is asked.
+#[derive(Default)]
+struct Asked {
+    requests: Vec<ProvisionRequest>,
+    /// The position of each one's lease in the plan.
+    leases: Vec<usize>,
+    /// Whether each has all of its lease's settings: others are known at the purchase only.
+    is_whole: Vec<bool>,
+}
+
+/// Whether an error says nothing about the purchase.
+fn is_unknown(kind: &ErrorKind) -> bool {
+    is_transient(kind) || *kind == ErrorKind::Unsupported
 }

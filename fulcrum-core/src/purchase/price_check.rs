@@ -89,6 +89,9 @@ pub(super) async fn check(
     Ok(checked)
 }
 
+/// How the reason begins that a provider did not tell a present price.
+pub(super) const NO_PRESENT_PRICE: &str = "no present price";
+
 /// The steps whose prices do not hold, by their positions, or the plan as a whole; and why. Only asks.
 pub(super) async fn refusals(
     engine: &Engine,
@@ -104,7 +107,8 @@ pub(super) async fn refusals(
     let checks: Vec<_> = futures::stream::iter(calls).buffered(at_once).collect().await;
     let refused = checks.into_iter().enumerate();
     let refused: Vec<_> = refused.filter_map(|(at, check)| Some((Some(at), check.err()?))).collect();
-    if !refused.is_empty() {
+    // The sum is asked for again, and only where it matters.
+    if !refused.is_empty() || policy.max_total.is_none() {
         return refused;
     }
     check(engine, policy, plan, steps, Decimal::ZERO).await.err().into_iter().map(|why| (None, why)).collect()
@@ -158,7 +162,7 @@ async fn current_price(
         return Err("its provider is not in this federation; add it, or compose again".to_owned());
     };
     let capabilities = provider.capabilities();
-    let no_price = |error: ProviderError| format!("no present price: {}", cut(&error.to_string()));
+    let no_price = |error: ProviderError| format!("{NO_PRESENT_PRICE}: {}", cut(&error.to_string()));
     if capabilities.can(Call::Quote) {
         // A quote tells what it costs, and not where it is.
         if let Some(place) = present_place(engine, provider, &step.lease).await.map_err(no_price)? {

@@ -114,6 +114,8 @@ async fn a_value_that_is_none_is_refused_before_anything_is_asked() {
             (json!({ "labels": { "fulcrum-key": "f-1" } }), "labels"),
             (json!({ "labels": { "a b": "c" } }), "labels"),
             (json!({ "labels": "team=shop" }), "labels"),
+            (json!({ "labels": { "app.kubernetes.io": "c" } }), "labels"),
+            (json!({ "labels": { "AUTHORIZED_KEY": "c" } }), "labels"),
             (json!({ "imgae": "debian-13" }), "imgae"),
         ] {
             let why = composed(&catalogue, api.blueprint, &wrong).expect_err(word).to_string();
@@ -128,8 +130,7 @@ async fn what_stands_under_a_providers_name_reaches_that_provider_alone() {
     let (hetzner, exoscale) =
         (Imitation::start(imitation::hetzner::API).await, Imitation::start(imitation::exoscale::API).await);
     let catalogue = catalogue(&[&*hetzner.provider, &*exoscale.provider]).await;
-    let settings = json!({ "image": "debian-13", "hetzner": { "placement_group": 12, "image": "rocky-9" },
-        "scaleway": { "anything": true } });
+    let settings = json!({ "image": "debian-13", "hetzner": { "placement_group": 12, "image": "rocky-9" } });
     let both = "{ name: shop, components: { web: { vcpu: 2, replicas: 2 } },
         constraints: [ spread: { components: [web], over: provider, at_least: 2 } ] }";
     let plan = composed(&catalogue, both, &settings).expect("a plan");
@@ -142,7 +143,37 @@ async fn what_stands_under_a_providers_name_reaches_that_provider_alone() {
     // Without the provider's name, only those that know it are left.
     let one = composed(&catalogue, both, &json!({ "placement_group": 12 })).expect_err("one is too few");
     assert!(one.to_string().contains("placement_group"), "{one}");
-    let typo =
-        composed(&catalogue, both, &json!({ "hetzer": { "placement_group": 12 } })).expect_err("a typo");
-    assert!(typo.to_string().contains("hetzer"), "{typo}");
+    // One that is not in the federation is not passed over.
+    for other in ["hetzer", "scaleway"] {
+        let why =
+            composed(&catalogue, both, &json!({ (other): { "placement_group": 12 } })).expect_err(other);
+        assert!(why.to_string().contains(other), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn components_with_different_sections_share_no_machine() {
+    let hetzner = Imitation::start(imitation::hetzner::API).await;
+    let catalogue = catalogue(&[&*hetzner.provider]).await;
+    let text = "{ name: shop, constraints: [ share: all ], components: {
+        a: { settings: { image: debian-13 } }, b: { settings: { hetzner: { image: rocky-9 } } } } }";
+    let blueprint = Blueprint::from_yaml(text).expect("a blueprint");
+    let plan = compose(&catalogue, &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
+    let plan = plan.expect("two machines");
+    let mut images: Vec<_> = plan.leases.iter().map(|lease| lease.settings["image"].to_string()).collect();
+    images.sort();
+    assert_eq!(images, ["\"debian-13\"", "\"rocky-9\""]);
+}
+
+#[tokio::test]
+async fn a_private_key_goes_nowhere() {
+    let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n";
+    for api in machines("") {
+        let cloud = Imitation::start(api).await;
+        let catalogue = catalogue(&[&*cloud.provider]).await;
+        for keys in [json!(private), json!([private])] {
+            let why = composed(&catalogue, api.blueprint, &json!({ "ssh_keys": keys })).expect_err("private");
+            assert!(why.to_string().contains("ssh_keys") && !why.to_string().contains("b3Bl"), "{why}");
+        }
+    }
 }

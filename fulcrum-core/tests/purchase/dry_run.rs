@@ -7,12 +7,14 @@ use rust_decimal::Decimal;
 
 use crate::support::{CLOUDS, catalogue, cloud, count, plan, providers, seed};
 use fulcrum_core::{
+    catalogue::{CatalogueBuilder, Rates},
     compose::{ComposeOptions, Signal, compose},
     ledger::SqliteLedger,
     model::{Blueprint, OrderState, Plan, Policy},
     provider::{
         Call,
         sandbox::{Fault, FaultRule, Sandbox, SandboxBuilder},
+        table::Table,
     },
     purchase::{DryRun, Engine, PurchaseError},
 };
@@ -91,6 +93,34 @@ async fn a_plan_that_would_not_be_accepted_is_an_error() {
     let mut damaged = plan();
     damaged.monthly += Decimal::ONE;
     assert!(engine.dry_run(&damaged, &Policy::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn stock_is_counted_where_it_is() {
+    let facts = r#"{"id": "alpha", "name": "alpha", "legal_name": "alpha", "country": "DE",
+        "regions": [{"id": "one", "country": "DE"}, {"id": "two", "country": "DE"}]}"#;
+    let facts = fulcrum_core::model::parse_json(facts).expect("a provider");
+    let csv = "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,currency,tax,observed,source,stock\n\
+        machine,small,one,2,4096,40,10,EUR,net,2026-11-01,a test,1\n\
+        machine,small,two,2,4096,40,10,EUR,net,2026-11-01,a test,1\n";
+    let offers = Table::from_csv(&facts, csv).expect("a table").offers;
+    let mut builder = CatalogueBuilder::new("2026-11-23T00:00:00Z".parse().expect("a time"), Rates::none());
+    builder.extend(offers.clone());
+    let two = Blueprint::from_yaml("{ name: shop, components: { web: { vcpu: 2, replicas: 2 } } }")
+        .expect("a blueprint");
+    let plan = compose(&builder.build(), &two, &ComposeOptions::default(), &mut |_| Signal::Continue)
+        .expect("a plan");
+    let cloud = Sandbox::builder("alpha".parse().expect("a name"), offers).build();
+    assert_eq!(tried(&[cloud], &plan).await, DryRun::default());
+}
+
+#[tokio::test]
+async fn a_provider_whose_price_cannot_be_asked_is_unchecked() {
+    let silent = |call| FaultRule { call, sku: None, nth: 1, times: u32::MAX, fault: Fault::Unauthorised };
+    let found =
+        tried(&clouds("beta", |it| it.fault(silent(Call::Quote)).fault(silent(Call::Offers))), &plan()).await;
+    assert!(found.refusals.is_empty(), "{found}");
+    assert_eq!(found.unchecked.iter().map(|it| it.kind).collect::<Vec<_>>(), ["price"], "{found}");
 }
 
 #[tokio::test]

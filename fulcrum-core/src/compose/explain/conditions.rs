@@ -253,7 +253,9 @@ impl Condition {
             Self::Need(name, need) => format!("components.{name}.{}", need.text(&blueprint.components[name])),
             Self::Setting(name, setting) => {
                 let value = &blueprint.components[name].settings[setting];
-                format!("components.{name}.settings.{setting}: {}", shown(value.clone()))
+                let is_private = text_values(value).iter().any(|text| text.contains("PRIVATE KEY"));
+                let value = if is_private { "a private key".to_owned() } else { shown(value.clone()) };
+                format!("components.{name}.settings.{setting}: {value}")
             }
             Self::Relation(name, relation) => {
                 let other = blueprint.components[name].related(*relation);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crate::{
     model::{IdempotencyKey, OrderId},
     provider::{
-        Call, Provider, ProviderError, ProvisionRequest, Refusal, Result,
+        Call, ErrorKind, Provider, ProviderError, ProvisionRequest, Refusal, Result,
         http::{WithoutEffect, without_effect},
     },
 };
@@ -25,26 +25,26 @@ pub(super) trait DryRun: Provider {
     }
 }
 
-/// What would be refused of these purchases now.
+/// What would be refused of these purchases now. A question that could not be asked is among them, with its error.
 pub(super) async fn dry_run<P: DryRun>(provider: &P, requests: &[ProvisionRequest]) -> Result<Vec<Refusal>> {
     let (mut refusals, mut accepted) = (Vec::new(), Vec::new());
     for positions in equal_ones(requests) {
         let Some(request) = positions.first().and_then(|at| requests.get(*at)) else { continue };
         let outcome = match purchase(provider, request).await {
-            Ok(()) => provider.look_up(request).await,
+            Ok(()) => provider.look_up(request).await.map_err(unless_refused),
             refused => refused,
         };
         match outcome {
             Ok(()) => accepted.extend(positions),
-            Err(error) => refusals.push(Refusal { requests: positions, error: refusal(error)? }),
+            Err(error) => refusals.push(Refusal { requests: positions, error }),
         }
     }
     accepted.sort_unstable();
     let asked: Vec<&ProvisionRequest> = accepted.iter().filter_map(|at| requests.get(*at)).collect();
     if !asked.is_empty()
-        && let Err(error) = provider.check_limits(&asked).await
+        && let Err(error) = provider.check_limits(&asked).await.map_err(unless_refused)
     {
-        refusals.push(Refusal { requests: accepted, error: refusal(error)? });
+        refusals.push(Refusal { requests: accepted, error });
     }
     Ok(refusals)
 }
@@ -58,11 +58,16 @@ async fn purchase<P: Provider>(provider: &P, request: &ProvisionRequest) -> Resu
     }
 }
 
-/// The error of a purchase that is refused; `Err` if it cannot be known whether it is.
-fn refusal(error: ProviderError) -> Result<ProviderError> {
-    match error.is_retryable() || error.kind.may_have_happened() {
-        true => Err(ProviderError { call: Call::DryRun, ..error }),
-        false => Ok(error),
+/// The error of a look-up that the purchase does not make. Credentials that may not look do not say that they may not buy.
+fn unless_refused(error: ProviderError) -> ProviderError {
+    let is_unknown =
+        matches!(error.kind, ErrorKind::Forbidden | ErrorKind::Unauthorised | ErrorKind::Unsupported);
+    match is_unknown {
+        true => {
+            let cause = format!("it cannot be looked up: {}", error.words());
+            ProviderError { kind: ErrorKind::unavailable(cause), call: Call::DryRun, ..error }
+        }
+        false => error,
     }
 }
 

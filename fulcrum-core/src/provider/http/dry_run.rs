@@ -33,6 +33,11 @@ pub(crate) async fn without_effect<T>(call: impl Future<Output = T>) -> WithoutE
     }
 }
 
+/// Whether the present call is one without its effect.
+pub(crate) fn is_dry_run() -> bool {
+    HELD_BACK.try_with(|_| ()).is_ok()
+}
+
 /// Whether a request with an effect must not be sent.
 pub(super) fn holds_back() -> bool {
     HELD_BACK.try_with(|held_back| held_back.store(true, Ordering::Relaxed)).is_ok()

@@ -53,7 +53,7 @@ pub use transport::{RawRequest, RawResponse, Transport, TransportError};
 #[allow(unused_imports, reason = "each adapter uses its own part")]
 pub(crate) use {
     config::regional_url,
-    dry_run::{WithoutEffect, without_effect},
+    dry_run::{WithoutEffect, is_dry_run, without_effect},
     lenient::{LenientList, LenientMap, reject_row},
     response::HTML_PAGE,
 };

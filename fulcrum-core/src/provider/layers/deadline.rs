@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// The time of a dry run, in deadlines of other calls.
+const DRY_RUN_DEADLINES: u32 = 10;
+
 /// Bounds the time of each call, and of each item of a list. Stands inside retry, so that each attempt has its own deadline.
 #[derive(Debug)]
 pub struct Deadline<P> {
@@ -28,9 +31,12 @@ impl<P: Provider> Deadline<P> {
     }
 
     async fn call<T, F: Future<Output = Result<T>>>(&self, call: Call, make: impl Fn() -> F) -> Result<T> {
-        tokio::time::timeout(self.limit, make())
+        // A dry run asks about a whole plan.
+        let limit =
+            if call == Call::DryRun { self.limit.saturating_mul(DRY_RUN_DEADLINES) } else { self.limit };
+        tokio::time::timeout(limit, make())
             .await
-            .unwrap_or_else(|_| Err(deadline_exceeded(self.inner.id().clone(), call, self.limit)))
+            .unwrap_or_else(|_| Err(deadline_exceeded(self.inner.id().clone(), call, limit)))
     }
 
     fn stream<T: Send + 'static>(

@@ -10,16 +10,14 @@ use crate::{
     provider::{ErrorKind, ProvisionRequest},
 };
 
-/// The first lines of documents that cloud-init knows, and the type of each part.
-const KINDS: [(&str, &str); 7] = [
-    ("#cloud-config-archive", "text/cloud-config-archive"),
-    ("#cloud-config", "text/cloud-config"),
-    ("#cloud-boothook", "text/cloud-boothook"),
-    ("#include", "text/x-include-url"),
-    ("#part-handler", "text/part-handler"),
-    ("## template: jinja", "text/jinja2"),
-    ("#!", "text/x-shellscript"),
-];
+/// How documents begin that cloud-init knows. It finds the kind of a plain part by itself.
+const FORMS: [&str; 6] =
+    ["#cloud-config", "#cloud-boothook", "#include", "#part-handler", "## template: jinja", "#!"];
+/// How a MIME document begins, which becomes a part as it is.
+const MIME_FORMS: [&str; 2] = ["Content-Type:", "MIME-Version:"];
+/// The headers of a document that has none.
+const PLAIN_HEADERS: &str =
+    "Content-Type: text/plain; charset=\"utf-8\"\nMIME-Version: 1.0\nContent-Transfer-Encoding: 8bit\n\n";
 
 /// Which words of `ssh_keys` an API takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +50,18 @@ impl FirstBoot {
         words: KeyWords,
     ) -> Result<Self, ErrorKind> {
         let (mut keys, mut named_keys) = (Vec::new(), Vec::new());
+        let value = request.settings.get("ssh_keys").map(ToString::to_string).unwrap_or_default();
+        if value.contains("PRIVATE KEY") {
+            let message =
+                "`ssh_keys` holds a private key; write the public one: `ssh-ed25519 AAAA…`".to_owned();
+            return Err(ErrorKind::InvalidRequest { message });
+        }
         for word in key_words(request).unwrap_or_else(|| configured.to_vec()) {
             match (is_public_key(&word), words) {
                 (true, _) => keys.push(word),
-                (false, KeyWords::KeysAndNames) if !word.contains("PRIVATE KEY") => named_keys.push(word),
+                (false, KeyWords::KeysAndNames) if !word.chars().any(char::is_control) => {
+                    named_keys.push(word)
+                }
                 (false, _) => {
                     let message =
                         "an entry of `ssh_keys` is no public key; write `ssh-ed25519 AAAA…`".to_owned();
@@ -78,14 +84,14 @@ impl FirstBoot {
             (None, Some(text)) => text.clone(),
             (Some(config), None) => config,
             (Some(config), Some(text)) => {
-                let kind = KINDS.iter().find(|(first, _)| text.starts_with(first)).ok_or_else(|| {
-                    invalid(
-                        "`ssh_keys` and `hostname` are given by cloud-init, and `user_data` is not of its form: \
-                         begin it with `#cloud-config` or `#!`, or leave them out"
-                            .to_owned(),
-                    )
-                })?;
-                multipart(kind.1, text, &config)
+                let begins = |forms: &[&str]| forms.iter().any(|form| text.starts_with(form));
+                if !begins(&FORMS) && !begins(&MIME_FORMS) {
+                    let message = "`ssh_keys` and `hostname` are given by cloud-init, and `user_data` is not of its form: \
+                                   begin it with `#cloud-config` or `#!`, or leave them out";
+                    return Err(invalid(message.to_owned()));
+                }
+                let headers = if begins(&MIME_FORMS) { "" } else { PLAIN_HEADERS };
+                multipart(&format!("{headers}{text}"), &config)
             }
         };
         if document.len() > max_bytes {
@@ -127,12 +133,12 @@ fn key_words(request: &ProvisionRequest) -> Option<Vec<String>> {
     }
 }
 
-/// Two parts in one document. The boundary is a digest of both, so that neither has it.
-fn multipart(kind: &str, own: &str, config: &str) -> String {
+/// Two parts in one document, the first with headers of its own. The boundary is a digest of both, so that neither has it.
+fn multipart(own: &str, config: &str) -> String {
     let boundary = format!("fulcrum-{}", blake3::hash(format!("{own}\0{config}").as_bytes()).to_hex());
     format!(
         "Content-Type: multipart/mixed; boundary=\"{boundary}\"\nMIME-Version: 1.0\n\n\
-         --{boundary}\nContent-Type: {kind}; charset=\"utf-8\"\nMIME-Version: 1.0\nContent-Transfer-Encoding: 8bit\n\n{own}\n\
+         --{boundary}\n{own}\n\
          --{boundary}\nContent-Type: text/cloud-config; charset=\"utf-8\"\nMIME-Version: 1.0\n\
          Content-Transfer-Encoding: 8bit\nMerge-Type: list(append)+dict(recurse_list)+str()\n\n{config}\n\
          --{boundary}--\n"
@@ -175,7 +181,9 @@ mod tests {
         assert_eq!(read(json!({ "ssh_keys": "ada, bob" }), both), Ok((vec![], strings(&["ada", "bob"]))));
         assert_eq!(read(json!({ "ssh_keys": [] }), both), Ok((vec![], vec![])));
         assert!(read(json!({ "ssh_keys": ["ada"] }), KeyWords::Keys).is_err());
-        assert!(read(json!({ "ssh_keys": ["-----BEGIN OPENSSH PRIVATE KEY-----"] }), both).is_err());
+        let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n";
+        assert!(read(json!({ "ssh_keys": [private] }), both).is_err());
+        assert!(read(json!({ "ssh_keys": private }), both).is_err());
     }
 
     #[test]
@@ -196,10 +204,7 @@ mod tests {
         let boundary = whole.split('"').nth(1).expect("a boundary");
         let parts: Vec<&str> = whole.split(&format!("--{boundary}")).collect();
         assert_eq!(parts.len(), 4, "{whole}");
-        assert!(
-            parts[1].contains("text/x-shellscript") && parts[1].ends_with("#!/bin/sh\ntrue\n\n"),
-            "{whole}"
-        );
+        assert!(parts[1].contains("text/plain") && parts[1].ends_with("#!/bin/sh\ntrue\n\n"), "{whole}");
         assert!(parts[2].contains("text/cloud-config;") && parts[2].contains(&config), "{whole}");
         for wrong in
             [json!({ "ssh_keys": [KEY], "user_data": "echo" }), json!({ "user_data": "#".repeat(5_000) })]

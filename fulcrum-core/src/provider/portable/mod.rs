@@ -11,6 +11,7 @@ mod system;
 
 use std::collections::BTreeMap;
 
+#[allow(unused_imports, reason = "each adapter uses its own part")]
 pub(in crate::provider) use self::{
     first_boot::{FirstBoot, KeyWords},
     system::System,

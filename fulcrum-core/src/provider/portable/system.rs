@@ -55,13 +55,25 @@ impl<'a> System<'a> {
         TITLES.iter().find(|(id, _)| *id == self.id).map(|(_, title)| *title)
     }
 
-    /// Whether a title such as `Debian GNU/Linux 13 (Trixie)` or `Linux Ubuntu 24.04 LTS 64-bit` is of this system: it has the
-    /// name, and the version as a word of its own.
+    /// Whether a title such as `Debian GNU/Linux 13 (Trixie)` or `Linux Ubuntu 24.04 LTS 64-bit` is of this system, and of
+    /// nothing more: a title with any other word is of an image with something on it.
     pub(in crate::provider) fn is_titled(self, title: &str) -> bool {
         let Some(name) = self.title() else { return false };
-        let Some(at) = title.find(name) else { return false };
-        let is_alone = at == 0 || title[..at].ends_with(' ');
-        is_alone && title[at + name.len()..].split_whitespace().any(|word| word == self.version)
+        let Some(rest) = title.strip_prefix("Linux ").unwrap_or(title).strip_prefix(name) else {
+            return false;
+        };
+        let Some(rest) = rest.strip_prefix(' ') else { return false };
+        let rest = rest.strip_prefix("GNU/Linux ").or_else(|| rest.strip_prefix("Server ")).unwrap_or(rest);
+        let Some(rest) = rest.strip_prefix(self.version) else { return false };
+        let mut rest = rest.strip_prefix(" LTS").unwrap_or(rest);
+        if let Some((words, after)) = rest.strip_prefix(" (").and_then(|rest| rest.split_once(')')) {
+            let is_name = self.code_name().is_some_and(|name| words.to_ascii_lowercase().starts_with(name));
+            if !is_name {
+                return false;
+            }
+            rest = after;
+        }
+        matches!(rest, "" | " 64-bit")
     }
 }
 
@@ -96,12 +108,16 @@ mod tests {
         assert!(is("debian-13", "Debian GNU/Linux 13 (Trixie)"));
         assert!(is("debian-13", "Linux Debian 13 (Trixie) 64-bit"));
         assert!(is("ubuntu-24.04", "Ubuntu Server 24.04 LTS (Noble Numbat)"));
-        assert!(is("rocky-9", "Rocky Linux 9"));
+        assert!(is("rocky-9", "Rocky Linux 9") && is("ubuntu-24.04", "Linux Ubuntu 24.04 LTS 64-bit"));
         for (text, title) in [
             ("debian-1", "Debian GNU/Linux 13 (Trixie)"),
             ("debian-13", "Debian GNU/Linux 12 (Bookworm)"),
             ("debian-13", "MyDebian 13"),
             ("ubuntu-24.04", "Ubuntu Server 22.04 LTS"),
+            ("ubuntu-24.04", "Ubuntu Server 24.04 LTS (with NVIDIA drivers & CUDA)"),
+            ("ubuntu-24.04", "Docker on Ubuntu 24.04"),
+            ("ubuntu-24.04", "Ubuntu 24.04 LTS Minimal"),
+            ("ubuntu-24.04", "Ubuntu 24.04.1"),
             ("windows-2022", "Windows Server 2022"),
         ] {
             assert!(!is(text, title), "{text}: {title}");

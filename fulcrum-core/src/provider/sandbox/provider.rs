@@ -145,6 +145,17 @@ impl Sandbox {
 
     /// How many more of an offer a key can get, by the SKU's stock over all places and the offer's own.
     fn left(&self, state: &CloudState, offer: &Offer, key: Option<&IdempotencyKey>) -> Option<u32> {
+        let (anywhere, here) = self.stock_left(state, offer, key);
+        anywhere.into_iter().chain(here).min()
+    }
+
+    /// The same for the SKU over all places, and for the offer's own place.
+    fn stock_left(
+        &self,
+        state: &CloudState,
+        offer: &Offer,
+        key: Option<&IdempotencyKey>,
+    ) -> (Option<u32>, Option<u32>) {
         let now = Timestamp::now();
         let reserved = |is_it: &dyn Fn(&SandboxReservation) -> bool| {
             let reservations =
@@ -160,8 +171,7 @@ impl Sandbox {
         let anywhere = self.inner.stock.get(&offer.sku).map(|stock| stock.saturating_sub(anywhere));
         let here =
             used(&|s| s.place == *offer.place) + reserved(&|reservation| reservation.place == *offer.place);
-        let here = offer.stock.map(|stock| stock.saturating_sub(here));
-        anywhere.into_iter().chain(here).min()
+        (anywhere, offer.stock.map(|stock| stock.saturating_sub(here)))
     }
 
     /// Why a key cannot get one more; none if it can.
@@ -179,8 +189,11 @@ impl Sandbox {
     /// Why one more of an offer cannot be bought once some requests have been; none if it can.
     fn refuses(&self, state: &CloudState, offer: &Offer, before: &[ProvisionRequest]) -> Option<ErrorKind> {
         let now = Timestamp::now();
-        let alike = before.iter().filter(|request| request.sku == offer.sku).count() as u32;
-        if self.left(state, offer, None).is_some_and(|left| left <= alike) {
+        let alike = || before.iter().filter(|request| request.sku == offer.sku);
+        let here = alike().filter(|request| request.place == *offer.place).count() as u32;
+        let (anywhere_left, here_left) = self.stock_left(state, offer, None);
+        let is_out = |left: Option<u32>, wanted: u32| left.is_some_and(|left| left <= wanted);
+        if is_out(anywhere_left, alike().count() as u32) || is_out(here_left, here) {
             return Some(ErrorKind::CapacityExhausted { sku: offer.sku.clone() });
         }
         let used = state.resources.iter().filter(|resource| resource.exists(now)).count();

@@ -77,8 +77,8 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             begun["resources"] = json!([{ "id": id.parse::<u64>().expect("a number"), "type": "server" }]);
             json(201, &json!({ "action": begun }))
         }
-        ("GET", [list @ ("images" | "ssh_keys")]) => {
-            let is_there = !ask.get("name").starts_with("no");
+        ("GET", [list @ ("images" | "ssh_keys" | "networks" | "firewalls" | "placement_groups")]) => {
+            let is_there = ["images", "ssh_keys"].contains(list) && !ask.get("name").starts_with("no");
             let rows: Vec<_> =
                 is_there.then(|| json!({ "id": 1, "name": ask.get("name") })).into_iter().collect();
             json(200, &json!({ (*list): rows, "meta": meta }))

@@ -149,7 +149,10 @@ impl Caller<'_, '_> {
         let began = tokio::time::Instant::now();
         self.make(call).await;
         let requests = self.wire.requests.load(Ordering::Relaxed) - before;
-        assert!(requests <= MOST_REQUESTS, "{}: {call} made {requests} requests", self.at);
+        // A broker that does not tell an instance's product is asked to end one of each product.
+        let is_each_product = self.at.starts_with("osb") && matches!(call, Call::Release | Call::Poll);
+        let most = if is_each_product { 20 * MOST_REQUESTS } else { MOST_REQUESTS };
+        assert!(requests <= most, "{}: {call} made {requests} requests", self.at);
         let took = began.elapsed();
         assert!(took <= Duration::from_secs(3_600), "{}: {call} took {took:?}", self.at);
     }

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 
 use super::{Ec2, client::query};
-use crate::provider::{Call, ProviderError, ProvisionRequest, Result, adapters::dry_run::DryRun};
+use crate::provider::{Call, ErrorKind, ProviderError, ProvisionRequest, Result, adapters::dry_run::DryRun};
 
 #[async_trait]
 impl DryRun for Ec2 {
@@ -30,7 +30,12 @@ impl DryRun for Ec2 {
             asked.push(query(call, "DescribeSubnets").query("SubnetId.1", subnet));
         }
         for ask in asked {
-            let refused = |error: ProviderError| ProviderError { call: Call::Provision, ..error };
+            // A cloud that does not know the question says nothing about the purchase.
+            let is_unknown = |error: &ProviderError| matches!(&error.kind, ErrorKind::InvalidRequest { message } if message.starts_with("InvalidAction"));
+            let refused = |error: ProviderError| match is_unknown(&error) {
+                true => ProviderError { kind: ErrorKind::Unsupported, ..error },
+                false => ProviderError { call: Call::Provision, ..error },
+            };
             client.send_ok(&ask).await.map_err(refused)?;
         }
         Ok(())

@@ -43,7 +43,7 @@ const PUBLISHERS: [Publisher; 4] = [
     Publisher {
         id: "almalinux",
         account: "764336703387",
-        pattern: "AlmaLinux OS {version}*{arch}*",
+        pattern: "AlmaLinux OS {version}.*{arch}*",
         architectures: ["x86_64", "aarch64"],
     },
 ];
@@ -75,7 +75,11 @@ impl Cloud {
             .query("Filter.1.Name", "name")
             .query("Filter.1.Value.1", pattern)
             .query("Filter.2.Name", "state")
-            .query("Filter.2.Value.1", "available");
+            .query("Filter.2.Value.1", "available")
+            .query("Filter.3.Name", "architecture")
+            .query("Filter.3.Value.1", if is_arm { "arm64" } else { "x86_64" })
+            .query("Filter.4.Name", "root-device-type")
+            .query("Filter.4.Value.1", "ebs");
         let images = wire::read(&client.send_ok(&ask).await?, wire::dated_images)?;
         let newest = images.into_iter().max();
         newest.map(|(_, image)| image).ok_or_else(|| unknown("its publisher has no image here"))

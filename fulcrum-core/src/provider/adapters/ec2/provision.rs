@@ -123,9 +123,10 @@ pub(super) async fn provision(
     let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), value));
     let labels = portable::labels_of(request);
     // A customer's own `Name` stands in the place of ours.
-    let tags: Vec<_> = tags.filter(|(name, _)| !labels.contains_key(name)).collect();
-    let tags = tags.into_iter().chain(labels.into_iter().map(|(name, value)| (name, Some(value))));
+    let tags = tags.filter(|(name, _)| !labels.contains_key(name));
     let tags = tags.filter_map(|(name, value)| Some((name, value.filter(|it| !it.is_empty())?)));
+    let tags: Vec<_> = tags.collect();
+    let tags = tags.into_iter().chain(labels);
     for ((name, value), at) in tags.zip(1..) {
         put(&format!("TagSpecification.1.Tag.{at}.Key"), name);
         put(&format!("TagSpecification.1.Tag.{at}.Value"), value);

@@ -16,8 +16,10 @@ impl Hetzner {
     async fn must_exist(&self, list: &str, setting: &str, wanted: &str) -> Result<()> {
         let call = Call::DryRun;
         let is_id = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
-        let is_there = match is_id {
-            true => self.client.get_optional::<Value>(&Request::get(call, [list, wanted])).await?.is_some(),
+        let by_id = Request::get(call, [list, wanted]);
+        // A name may have digits alone, too.
+        let is_there = match is_id && self.client.get_optional::<Value>(&by_id).await?.is_some() {
+            true => true,
             false => {
                 let found: Value =
                     self.client.json(&Request::get(call, [list]).query("name", wanted)).await?;

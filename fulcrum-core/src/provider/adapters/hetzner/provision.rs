@@ -69,10 +69,6 @@ impl Hetzner {
         match System::parse(&image) {
             Some(System { id: "almalinux", version }) => format!("alma-{version}"),
             Some(System { id: "centos", version }) => format!("centos-stream-{version}"),
-            // The cloud keeps one image of each major version.
-            Some(System { id: "opensuse-leap", version }) => {
-                format!("opensuse-{}", version.split('.').next().unwrap_or(version))
-            }
             _ => image,
         }
     }

@@ -334,16 +334,21 @@ impl Cloud {
                     }
                 }
             } else {
-                let newest = Request::get(call, path)
+                let all = Request::get(call, path)
                     .query("status", "active")
                     .query("sort_key", "created_at")
-                    .query("sort_dir", "desc")
-                    .query("limit", 1);
-                let named = newest.clone().query("name", name);
-                match (glance.json::<wire::ImagePage>(&named).await?.images.into_iter().next(), System::parse(name)) {
+                    .query("sort_dir", "desc");
+                let named = all.clone().query("name", name).query("limit", 1);
+                let named = glance.json::<wire::ImagePage>(&named).await?.images.into_iter().next();
+                match (named, System::parse(name)) {
                     (None, Some(system)) => {
-                        let system = newest.query("os_distro", system.id).query("os_version", system.version);
-                        glance.json::<wire::ImagePage>(&system).await?.images.into_iter().next()
+                        // A customer's own snapshot keeps these properties, and is not public.
+                        let system = all
+                            .query("os_distro", system.id)
+                            .query("os_version", system.version)
+                            .query("visibility", "public");
+                        let images = glance.json::<wire::ImagePage>(&system).await?.images;
+                        images.into_iter().find(wire::Image::is_usual)
                     }
                     (named, _) => named,
                 }

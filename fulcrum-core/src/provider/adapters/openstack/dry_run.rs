@@ -65,7 +65,10 @@ impl OpenStack {
         let (neutron, mut path) = self.cloud.versioned(region, "network", "v2.0", call).await?;
         path.push("security-groups");
         let field = if uuid::Uuid::parse_str(name).is_ok() { "id" } else { "name" };
-        let ask = Request::get(call, path).query(field, name).query("fields", "id");
+        // An administrator sees the groups of all projects.
+        let project = self.cloud.project(call).await?;
+        let ask =
+            Request::get(call, path).query(field, name).query("project_id", project).query("fields", "id");
         let found: SecurityGroups = neutron.json(&ask).await?;
         match found.security_groups.as_slice() {
             [_] => Ok(()),

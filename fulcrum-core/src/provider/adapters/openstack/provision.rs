@@ -51,8 +51,8 @@ pub(super) const DISKS_FIELD: &str = "fulcrum-disks";
 const LIBRARY_TAG: &str = "fulcrum";
 /// Characters of the longest value of nova's metadata.
 const MAX_METADATA_CHARS: usize = 255;
-/// Bytes of a server's user data; nova counts them in base64.
-const MAX_USER_DATA_BYTES: usize = 48 << 10;
+/// Bytes of a server's user data: nova takes 65,535 characters of base64.
+const MAX_USER_DATA_BYTES: usize = 49_149;
 /// Characters of nova's longest tag.
 const MAX_TAG_CHARS: usize = 60;
 /// Characters of nova's longest name.

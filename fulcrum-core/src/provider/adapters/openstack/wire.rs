@@ -233,9 +233,19 @@ pub(super) struct Image {
     /// The volumes that are made with each server, as JSON text.
     #[serde(default)]
     block_device_mapping: Value,
+    #[serde(default)]
+    architecture: Option<String>,
+    #[serde(default)]
+    image_type: Option<String>,
 }
 
 impl Image {
+    /// Whether it is no snapshot, and of the usual architecture, as far as it says.
+    pub(super) fn is_usual(&self) -> bool {
+        self.image_type.as_deref() != Some("snapshot")
+            && self.architecture.as_deref().is_none_or(|it| it == "x86_64")
+    }
+
     /// Whether a server of this image gets volumes.
     pub(super) fn brings_volumes(&self) -> bool {
         match &self.block_device_mapping {

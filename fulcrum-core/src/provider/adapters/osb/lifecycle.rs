@@ -21,9 +21,6 @@ use crate::{
     },
 };
 
-/// Products that are tried one after the other to end an instance of an unknown one.
-const MAX_PRODUCTS_TRIED: usize = 200;
-
 impl Osb {
     /// Begins an action. A broker does not tell the plan of an instance dependably, so it is asked also for one that may have it.
     pub(super) async fn begin_action(&self, service: &ServiceId, action: &Action) -> Result<OperationHandle> {
@@ -161,13 +158,6 @@ impl Osb {
         products.retain(|ids| known.as_ref().is_none_or(|sku| ids.sku == *sku));
         if products.is_empty() {
             let message = "its product is not in the catalogue any more; end it at the broker".to_owned();
-            return Err(self.invalid_request(call, message));
-        }
-        if products.len() > MAX_PRODUCTS_TRIED {
-            let message = format!(
-                "its product is not known, and the catalogue has {} of them; end it at the broker",
-                products.len()
-            );
             return Err(self.invalid_request(call, message));
         }
         let (mut refusal, mut is_reached) = (None, false);

@@ -16,7 +16,7 @@ use crate::{
             purchase_outcome::{after_purchase, purchase_response},
         },
         check_exact,
-        http::Request,
+        http::{Request, is_dry_run},
     },
 };
 
@@ -86,7 +86,9 @@ impl Osb {
         ids: &ProductIds,
         settings: &Settings,
     ) -> Result<PutOutcome> {
-        self.instance_cache.record_sku(key, &ids.sku);
+        if !is_dry_run() {
+            self.instance_cache.record_sku(key, &ids.sku);
+        }
         let typed = ids.declared.as_ref().map(|declared| declared.typed(ids.kind, settings));
         let settings = typed.as_ref().unwrap_or(settings);
         let wanted = InstanceRequest {

@@ -22,6 +22,7 @@ use crate::{
         },
         check_settings, find_exact,
         http::Request,
+        portable::{FirstBoot, KeyWords},
     },
 };
 
@@ -70,6 +71,7 @@ impl Proxmox {
         let call = Call::Provision;
         check_settings(request, &self.capabilities).map_err(|kind| self.error(call, kind))?;
         let size = find_exact(request, self.listed.iter()).map_err(|kind| self.error(call, kind))?;
+        FirstBoot::of(request, &[], KeyWords::Keys).map_err(|kind| self.error(call, kind))?;
         let resources = self.resources(call).await?;
         let own = self.machine_of_key(call, &resources, key).await?;
         if let Some(machine) = own {

@@ -165,14 +165,14 @@ impl UpCloud {
         }
     }
 
-    /// The id of the public template of a system, the last by its title.
+    /// The id of the public template of a system; none if there are several.
     async fn template_of(&self, system: System<'_>) -> Result<Option<String>> {
         let ask = Request::get(Call::Provision, ["storage", "template"]);
         let templates: Storages = self.client.json(&ask).await?;
         let is_it = |it: &Storage| it.access == "public" && system.is_titled(&it.title);
-        let mut found: Vec<Storage> = templates.storages.storage.into_iter().filter(is_it).collect();
-        found.sort_by(|one, other| one.title.cmp(&other.title));
-        Ok(found.pop().map(|storage| storage.uuid))
+        let mut found = templates.storages.storage.into_iter().filter(is_it);
+        let first = found.next();
+        Ok(first.filter(|_| found.next().is_none()).map(|storage| storage.uuid))
     }
 }
 
