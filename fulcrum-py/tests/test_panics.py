@@ -42,6 +42,7 @@ def calls(market: Any, plan: fulcrum_market.Plan, config: Config, order: str = I
         "create": lambda: fulcrum_market.AsyncFederation.create(config),
         "deliver": lambda: market.deliver("a test", print, timeout=0.1),
         "drive": lambda: market.drive(order),
+        "dry_run": lambda: market.dry_run(plan),
         "events": lambda: market.events(order),
         "explain": lambda: market.explain(SHOP, plan),
         "export": lambda: market.export(order),

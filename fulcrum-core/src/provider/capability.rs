@@ -50,7 +50,7 @@ impl IdempotencyClass {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Trial {
+pub enum TestedAgainst {
     /// A server that implements the API.
     Server,
     /// Recorded answers of the provider.
@@ -64,7 +64,7 @@ pub enum Trial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Accept {
-    /// Kinds of product that were tried against documents alone: [`Trial::Document`].
+    /// Kinds of product that were tried against documents alone: [`TestedAgainst::Document`].
     Document,
 }
 
@@ -101,7 +101,7 @@ pub struct Capabilities {
     /// Against what each kind of product was tried; a kind that is not named is as good as the provider itself says, such as a
     /// host's own provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tried: BTreeMap<OfferKind, Trial>,
+    pub tested: BTreeMap<OfferKind, TestedAgainst>,
     /// Whether the host accepts what was tried against documents alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Accept>,
@@ -122,14 +122,14 @@ impl Capabilities {
             settings: None,
             attributes: None,
             places: None,
-            tried: BTreeMap::new(),
+            tested: BTreeMap::new(),
             accept: None,
         }
     }
 
     /// Machines, and against what they were tried.
-    pub fn machines_tried(trial: Trial) -> BTreeMap<OfferKind, Trial> {
-        BTreeMap::from([(OfferKind::Machine, trial)])
+    pub fn machines_tested(tested: TestedAgainst) -> BTreeMap<OfferKind, TestedAgainst> {
+        BTreeMap::from([(OfferKind::Machine, tested)])
     }
 
     /// With what the host accepts.
@@ -140,9 +140,10 @@ impl Capabilities {
 
     /// The kinds of product that are not sold, as they were tried against documents alone and the host has not accepted that.
     pub fn not_accepted(&self) -> BTreeSet<OfferKind> {
-        let is_refused =
-            |(_, trial): &(&OfferKind, &Trial)| **trial == Trial::Document && self.accept.is_none();
-        self.tried.iter().filter(is_refused).map(|(kind, _)| *kind).collect()
+        let is_refused = |(_, tested): &(&OfferKind, &TestedAgainst)| {
+            **tested == TestedAgainst::Document && self.accept.is_none()
+        };
+        self.tested.iter().filter(is_refused).map(|(kind, _)| *kind).collect()
     }
 
     /// Whether a call is supported.

@@ -27,7 +27,7 @@ mod surcharges;
 pub mod table;
 
 pub use crate::model::Action;
-pub use capability::{Accept, Capabilities, IdempotencyClass, Trial};
+pub use capability::{Accept, Capabilities, IdempotencyClass, TestedAgainst};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote, Refusal,
     RejectedRow, ServiceStream, UsagePeriod, UsageStream,

@@ -6,7 +6,7 @@ use fulcrum_core::{
     catalogue::{Catalogue, IngestOptions, Rates, ingest},
     compose::{ComposeError, ComposeOptions, Signal, compose, why_not},
     model::{Blueprint, OfferMode, Plan},
-    provider::{Accept, Capabilities, Provider, Trial, sandbox::Sandbox},
+    provider::{Accept, Capabilities, Provider, TestedAgainst, sandbox::Sandbox},
     purchase::PurchaseError,
 };
 
@@ -15,7 +15,7 @@ use crate::ambiguous_purchase::{ledger, policy};
 const WEB: &str = "{ name: shop, components: { web: { vcpu: 2 } } }";
 
 /// A cloud whose adapter says how its machines were tried, and what its host accepts.
-fn cloud(name: &str, price: u32, trial: Trial, accept: Option<Accept>) -> Sandbox {
+fn cloud(name: &str, price: u32, tested: TestedAgainst, accept: Option<Accept>) -> Sandbox {
     let about = format!(
         r#"{{"id": "{name}", "name": "{name}", "legal_name": "{name}", "country": "DE",
             "regions": [{{"id": "r", "country": "DE"}}]}}"#
@@ -28,7 +28,7 @@ fn cloud(name: &str, price: u32, trial: Trial, accept: Option<Accept>) -> Sandbo
     );
     let offers = fulcrum_core::provider::table::Table::from_csv(&about, &csv).expect("a table").offers;
     let cloud = Sandbox::builder(name.parse().expect("a name"), offers);
-    cloud.tried(Capabilities::machines_tried(trial), accept).build()
+    cloud.tested(Capabilities::machines_tested(tested), accept).build()
 }
 
 async fn market(clouds: &[&Sandbox]) -> Catalogue {
@@ -46,16 +46,16 @@ fn composed(catalogue: &Catalogue, offers: Option<OfferMode>) -> Result<Plan, Co
 
 #[tokio::test]
 async fn a_kind_of_documents_is_sold_where_it_is_accepted() {
-    for (trial, accept, is_sold) in [
-        (Trial::Server, None, true),
-        (Trial::Recording, None, true),
-        (Trial::Document, None, false),
-        (Trial::Document, Some(Accept::Document), true),
+    for (tested, accept, is_sold) in [
+        (TestedAgainst::Server, None, true),
+        (TestedAgainst::Recording, None, true),
+        (TestedAgainst::Document, None, false),
+        (TestedAgainst::Document, Some(Accept::Document), true),
     ] {
-        let cloud = cloud("acme", 10, trial, accept);
+        let cloud = cloud("acme", 10, tested, accept);
         let catalogue = market(&[&cloud]).await;
         let plan = composed(&catalogue, None);
-        assert_eq!(plan.is_ok(), is_sold, "{trial:?}, {accept:?}");
+        assert_eq!(plan.is_ok(), is_sold, "{tested:?}, {accept:?}");
         let compared = composed(&catalogue, Some(OfferMode::All)).expect("all are compared");
         let providers = std::collections::BTreeMap::from([(
             cloud.id().clone(),
@@ -63,7 +63,7 @@ async fn a_kind_of_documents_is_sold_where_it_is_accepted() {
         )]);
         let engine = fulcrum_core::purchase::Engine::new(providers, ledger().await);
         let bought = engine.accept(compared.clone(), policy(), None).await;
-        assert_eq!(bought.is_ok(), is_sold, "{trial:?}, {accept:?}");
+        assert_eq!(bought.is_ok(), is_sold, "{tested:?}, {accept:?}");
         let Err(why) = plan else { continue };
         assert!(why.to_string().contains("`accept: document`") && why.to_string().contains("acme"), "{why}");
         let refused = bought.expect_err("not accepted");
@@ -76,7 +76,8 @@ async fn a_kind_of_documents_is_sold_where_it_is_accepted() {
 
 #[tokio::test]
 async fn what_was_left_out_is_named() {
-    let (acme, beta) = (cloud("acme", 10, Trial::Document, None), cloud("beta", 20, Trial::Server, None));
+    let (acme, beta) =
+        (cloud("acme", 10, TestedAgainst::Document, None), cloud("beta", 20, TestedAgainst::Server, None));
     let catalogue = market(&[&acme, &beta]).await;
     let plan = composed(&catalogue, None).expect("beta sells");
     assert_eq!(plan.leases[0].place.provider.as_str(), "beta");

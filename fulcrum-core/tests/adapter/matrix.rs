@@ -6,7 +6,7 @@ use fulcrum_core::{
     federation::FederationConfig,
     model::OfferKind,
     provider::{
-        Call, Capabilities, IdempotencyClass, Trial,
+        Call, Capabilities, IdempotencyClass, TestedAgainst,
         adapters::{self, ec2::ClientToken},
     },
 };
@@ -116,8 +116,8 @@ fn matrix() -> String {
         | adapter | server | recording | document |\n|---|---|---|---|\n",
     );
     for (name, _, capabilities) in all() {
-        let of = |wanted: Trial| {
-            let kinds = capabilities.tried.iter().filter(|(_, trial)| **trial == wanted);
+        let of = |wanted: TestedAgainst| {
+            let kinds = capabilities.tested.iter().filter(|(_, tested)| **tested == wanted);
             let kinds: Vec<_> = kinds.map(|(kind, _)| kind.to_string()).collect();
             match kinds.len() {
                 0 => "–".to_owned(),
@@ -125,7 +125,7 @@ fn matrix() -> String {
                 _ => kinds.join(", "),
             }
         };
-        let cells = [Trial::Server, Trial::Recording, Trial::Document].map(of);
+        let cells = [TestedAgainst::Server, TestedAgainst::Recording, TestedAgainst::Document].map(of);
         let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
     }
     text.push_str(

@@ -72,7 +72,7 @@ pub(crate) fn cloud() -> Result<Arc<BenchCloud>, Error> {
         settings: None,
         attributes: None,
         places: None,
-        tried: BTreeMap::new(),
+        tested: BTreeMap::new(),
         accept: None,
     };
     Ok(Arc::new(BenchCloud { id, capabilities, offers, services: Mutex::default() }))

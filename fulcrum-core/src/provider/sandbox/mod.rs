@@ -29,7 +29,7 @@ pub use config::{SandboxConfig, SandboxError};
 pub use faults::{Fault, FaultRule};
 pub use state::{SandboxReservation, SandboxResource};
 
-use super::{Accept, Base, Call, Capabilities, IdempotencyClass, RejectedRow, Trial};
+use super::{Accept, Base, Call, Capabilities, IdempotencyClass, RejectedRow, TestedAgainst};
 use crate::model::{
     DeclaredSettings, Offer, OfferKind, PriceAuthority, ProviderId, ServiceId, SkuId, map_of,
 };
@@ -195,7 +195,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         settings: None,
         attributes: Some(attributes::declared()),
         places: None,
-        tried: BTreeMap::new(),
+        tested: BTreeMap::new(),
         accept: None,
     }
 }
@@ -243,17 +243,17 @@ impl SandboxBuilder {
 
     /// Against what it says that its kinds of product were tried, and what its host accepts.
     #[must_use]
-    pub fn tried(mut self, tried: BTreeMap<OfferKind, Trial>, accept: Option<Accept>) -> Self {
-        self.inner.capabilities = Capabilities { tried, accept, ..self.inner.capabilities };
+    pub fn tested(mut self, tested: BTreeMap<OfferKind, TestedAgainst>, accept: Option<Accept>) -> Self {
+        self.inner.capabilities = Capabilities { tested, accept, ..self.inner.capabilities };
         self
     }
 
     /// Its declared and actual idempotency class. In class `None` it keeps no keys.
     #[must_use]
     pub fn idempotency(mut self, class: IdempotencyClass) -> Self {
-        let Capabilities { list_lag_ms, settings, tried, accept, .. } = self.inner.capabilities.clone();
+        let Capabilities { list_lag_ms, settings, tested, accept, .. } = self.inner.capabilities.clone();
         self.inner.capabilities =
-            Capabilities { list_lag_ms, settings, tried, accept, ..capabilities(class) };
+            Capabilities { list_lag_ms, settings, tested, accept, ..capabilities(class) };
         self.inner.actual_class = class;
         let reservation_ttl = self.inner.reservation_ttl;
         self.reservation_ttl(reservation_ttl)

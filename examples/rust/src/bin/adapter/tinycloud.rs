@@ -109,7 +109,7 @@ impl Tiny {
                 settings: Some(fulcrum_core::model::DeclaredSettings::default()),
                 attributes: None,
                 places: None,
-                tried: BTreeMap::new(),
+                tested: BTreeMap::new(),
                 accept: None,
             },
             facts: fulcrum_core::model::parse_json(&facts).map_err(wrong)?,

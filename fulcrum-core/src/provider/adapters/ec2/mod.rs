@@ -31,7 +31,8 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        TestedAgainst,
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
@@ -96,7 +97,7 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
             "name",
         ]),
         places: None,
-        tried: Capabilities::machines_tried(Trial::Server),
+        tested: Capabilities::machines_tested(TestedAgainst::Server),
         accept: None,
     }
 }

@@ -27,7 +27,8 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        TestedAgainst,
         adapters::{self, common::CallErrors},
         http::{Cache, Client, HttpConfigError, Transport, bounded, regional_url},
         portable,
@@ -109,7 +110,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6"]),
         places: None,
-        tried: Capabilities::machines_tried(Trial::Document),
+        tested: Capabilities::machines_tested(TestedAgainst::Document),
         accept: None,
     }
 }

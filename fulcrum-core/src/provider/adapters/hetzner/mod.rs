@@ -29,7 +29,8 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        TestedAgainst,
         adapters::{self, common::KEY_LABEL, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport, bounded},
         portable,
@@ -121,7 +122,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
-        tried: Capabilities::machines_tried(Trial::Server),
+        tested: Capabilities::machines_tested(TestedAgainst::Server),
         accept: None,
     }
 }

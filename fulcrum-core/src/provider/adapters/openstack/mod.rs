@@ -37,8 +37,8 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
-        UsagePeriod, UsageStream,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        TestedAgainst, UsagePeriod, UsageStream,
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
@@ -96,7 +96,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Some(attributes()),
         places: None,
-        tried: BTreeMap::from([OfferKind::Machine, OfferKind::PublicIp].map(|kind| (kind, Trial::Server))),
+        tested: BTreeMap::from([OfferKind::Machine, OfferKind::PublicIp].map(|kind| (kind, TestedAgainst::Server))),
         accept: None,
     }
 }

@@ -31,7 +31,7 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, Trial, adapters,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, TestedAgainst, adapters,
         http::{Cache, Client, HttpConfigError, Transport},
         surcharges::Rejections,
         table::ProviderDocument,
@@ -89,7 +89,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             OfferKind::ALL.into_iter().map(|(kind, _)| (kind, ["dashboard_url".to_owned()].into())).collect(),
         ),
         places: None,
-        tried: OfferKind::ALL.into_iter().map(|(kind, _)| (kind, Trial::Server)).collect(),
+        tested: OfferKind::ALL.into_iter().map(|(kind, _)| (kind, TestedAgainst::Server)).collect(),
         accept: None,
     }
 }

@@ -26,7 +26,8 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        TestedAgainst,
         adapters::{self, common::CallErrors},
         http::{Client, HttpConfigError, Transport, bounded},
         portable,
@@ -83,7 +84,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["node"]),
         places: None,
-        tried: Capabilities::machines_tried(Trial::Server),
+        tested: Capabilities::machines_tested(TestedAgainst::Server),
         accept: None,
     }
 }

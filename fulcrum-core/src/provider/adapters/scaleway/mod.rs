@@ -28,7 +28,8 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        TestedAgainst,
         adapters::{self, common::CallErrors, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport},
         portable,
@@ -106,7 +107,7 @@ pub fn capabilities() -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ip", "private_ip"]),
         places: None,
-        tried: Capabilities::machines_tried(Trial::Recording),
+        tested: Capabilities::machines_tested(TestedAgainst::Recording),
         accept: None,
     }
 }

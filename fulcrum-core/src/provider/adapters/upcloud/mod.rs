@@ -26,7 +26,8 @@ use crate::{
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream, Trial,
+        OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
+        TestedAgainst,
         adapters::{self, common::KEY_LABEL, operation_owner::OperationOwner},
         http::{Client, HttpConfigError, Transport},
         portable,
@@ -98,7 +99,7 @@ pub fn capabilities() -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
-        tried: Capabilities::machines_tried(Trial::Recording),
+        tested: Capabilities::machines_tested(TestedAgainst::Recording),
         accept: None,
     }
 }
