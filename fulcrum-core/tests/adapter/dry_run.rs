@@ -1,7 +1,9 @@
 //! A dry run asks each cloud what a purchase would ask, and sends nothing that would have an effect.
 
 use fulcrum_core::{
-    model::{Lease, Plan},
+    catalogue::{CatalogueBuilder, Rates},
+    compose::{ComposeOptions, Signal, compose},
+    model::{Blueprint, Lease, Plan},
     purchase::DryRun,
 };
 use serde_json::json;
@@ -84,4 +86,21 @@ async fn what_cannot_be_found_out_is_said_to_be_unchecked() {
         );
     });
     futures::future::join_all(each).await;
+}
+
+/// A key that is known once another machine is there: without it the request is not the one that is bought.
+#[tokio::test]
+async fn what_is_known_at_the_purchase_only_refuses_nothing() {
+    let api = imitation::upcloud::API;
+    let cloud = Imitation::start(api).await;
+    let offers = crate::peers::orders::offers(&*cloud.provider).await;
+    let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
+    builder.extend(offers);
+    let text = "{ name: shop, components: { k: { vcpu: 2 },
+        web: { vcpu: 2, after: [k], settings: { user: ada, ssh_keys: '${k.public_ipv4}' } } } }";
+    let blueprint = Blueprint::from_yaml(text).expect("a blueprint");
+    let plan = compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
+    let found = tried(&cloud, &plan.expect("a plan")).await;
+    assert!(found.refusals.is_empty() && found.unchecked.len() == 1, "{found}");
+    assert!(found.to_string().contains("known at the purchase only"), "{found}");
 }
