@@ -76,10 +76,10 @@ impl Engine {
         self.check(plan, policy)?;
         let order = OrderId::generate();
         let bought = plan.leases.iter().enumerate().filter(|(_, lease)| lease.keeps.is_none());
-        let steps: Vec<(usize, Step)> = (0u32..)
+        let (positions, steps): (Vec<usize>, Vec<Step>) = (0u32..)
             .zip(bought)
             .map(|(index, (at, lease))| (at, planned_step(None, &order, index, lease)))
-            .collect();
+            .unzip();
         let mut found = DryRun::default();
         let finding = |provider: Option<&ProviderId>, leases: Vec<usize>, kind, reason| {
             let of = leases.iter().filter_map(|at| plan.leases.get(*at));
@@ -87,16 +87,15 @@ impl Engine {
             let (provider, offers) = (provider.cloned(), offers.into_iter().collect());
             DryRunFinding { provider, leases, offers, kind, reason }
         };
-        let plain: Vec<Step> = steps.iter().map(|(_, step)| step.clone()).collect();
-        for (at, why) in price_check::refusals(self, policy, plan, &plain).await {
-            let step = at.and_then(|at| steps.get(at));
-            let provider = step.map(|(_, step)| &step.provider);
+        for (at, why) in price_check::refusals(self, policy, plan, &steps).await {
+            let provider = at.and_then(|at| steps.get(at)).map(|step| &step.provider);
+            let leases = at.and_then(|at| positions.get(at)).copied().into_iter().collect();
             let is_unknown = why.contains(price_check::NO_PRESENT_PRICE);
             let list = if is_unknown { &mut found.unchecked } else { &mut found.refusals };
-            list.push(finding(provider, step.map(|(lease, _)| *lease).into_iter().collect(), "price", why));
+            list.push(finding(provider, leases, "price", why));
         }
         let mut asked: BTreeMap<&ProviderId, Asked> = BTreeMap::new();
-        for (lease, step) in &steps {
+        for (lease, step) in positions.iter().zip(&steps) {
             let request = request(&plan.blueprint, step);
             let Some(provider) = self.providers.get(&step.provider) else { continue };
             // The whole settings are judged by the declaration, which knows that a reference is resolved later.

@@ -48,11 +48,32 @@ pub(super) async fn check(
     paid: Decimal,
 ) -> Result<CheckedSteps, String> {
     check_validity(policy)?;
+    let checks = check_each(engine, policy, plan, steps).await;
+    sum_up(engine, policy, plan, steps, checks, paid).await
+}
+
+/// The check of each step, in their order.
+async fn check_each(
+    engine: &Engine,
+    policy: &Policy,
+    plan: &Plan,
+    steps: &[Step],
+) -> Vec<Result<PriceCheck, String>> {
     let at_once = policy.concurrency.clamp(1, 256) as usize;
     // Collected first: a closure that borrows inside a stream would keep the order's future from being spawned.
     let calls: Vec<_> = steps.iter().map(|step| check_step(engine, policy, plan, step)).collect();
-    let checks: Vec<Result<PriceCheck, String>> =
-        futures::stream::iter(calls).buffered(at_once).collect().await;
+    futures::stream::iter(calls).buffered(at_once).collect().await
+}
+
+/// The steps with their checks, if all of them hold, and their sum too.
+async fn sum_up(
+    engine: &Engine,
+    policy: &Policy,
+    plan: &Plan,
+    steps: &[Step],
+    checks: Vec<Result<PriceCheck, String>>,
+    paid: Decimal,
+) -> Result<CheckedSteps, String> {
     let mut checked = CheckedSteps { steps: Vec::with_capacity(steps.len()), events: Vec::new() };
     let (mut planned, mut current, mut told) = (Decimal::ZERO, Decimal::ZERO, Vec::new());
     for (step, check) in steps.iter().zip(checks) {
@@ -102,16 +123,15 @@ pub(super) async fn refusals(
     if let Err(why) = check_validity(policy) {
         return vec![(None, why)];
     }
-    let at_once = policy.concurrency.clamp(1, 256) as usize;
-    let calls: Vec<_> = steps.iter().map(|step| check_step(engine, policy, plan, step)).collect();
-    let checks: Vec<_> = futures::stream::iter(calls).buffered(at_once).collect().await;
-    let refused = checks.into_iter().enumerate();
-    let refused: Vec<_> = refused.filter_map(|(at, check)| Some((Some(at), check.err()?))).collect();
-    // The sum is asked for again, and only where it matters.
+    let checks = check_each(engine, policy, plan, steps).await;
+    let refused = checks.iter().enumerate();
+    let refused: Vec<_> =
+        refused.filter_map(|(at, check)| Some((Some(at), check.as_ref().err()?.clone()))).collect();
     if !refused.is_empty() || policy.max_total.is_none() {
         return refused;
     }
-    check(engine, policy, plan, steps, Decimal::ZERO).await.err().into_iter().map(|why| (None, why)).collect()
+    let summed = sum_up(engine, policy, plan, steps, checks, Decimal::ZERO).await;
+    summed.err().into_iter().map(|why| (None, why)).collect()
 }
 
 /// The price of a step now, within what the policy tolerates.
