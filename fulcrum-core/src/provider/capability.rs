@@ -98,6 +98,10 @@ pub struct Capabilities {
     /// not found is absent in these places only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub places: Option<BTreeSet<String>>,
+    /// The kinds of product that look-ups by key look for, if the configuration names them; none for all. What is not found is
+    /// absent among these kinds only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<BTreeSet<OfferKind>>,
     /// Against what each kind of product was tried; a kind that is not named is as good as the provider itself says, such as a
     /// host's own provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -122,6 +126,7 @@ impl Capabilities {
             settings: None,
             attributes: None,
             places: None,
+            kinds: None,
             tested: BTreeMap::new(),
             accept: None,
         }
@@ -164,12 +169,12 @@ impl Capabilities {
         self.missing_to_buy().is_empty()
     }
 
-    /// Whether a look-up by key that finds nothing proves that nothing is at this place.
-    pub fn covers(&self, place: &Place) -> bool {
+    /// Whether a look-up by key that finds nothing proves that nothing of this kind is at this place.
+    pub fn covers(&self, kind: OfferKind, place: &Place) -> bool {
         let at = place.zone.as_ref().map_or(place.region.as_str(), |zone| zone.as_str());
         let covered =
             |places: &BTreeSet<String>| places.contains(at) || places.contains(place.region.as_str());
-        self.places.as_ref().is_none_or(covered)
+        self.places.as_ref().is_none_or(covered) && self.kinds.as_ref().is_none_or(|all| all.contains(&kind))
     }
 
     /// Attributes of machines alone.

@@ -23,10 +23,10 @@ impl Driver<'_> {
     pub(super) async fn find_own_service(&self, step: &Step) -> Result<Option<OwnService>, ProviderError> {
         let provider = self.provider(step);
         let found = provider.find_by_key(&step.key).await?;
-        if found.is_none() && !provider.capabilities().covers(&step.lease.place) {
+        if found.is_none() && !provider.capabilities().covers(step.lease.kind, &step.lease.place) {
             let why = format!(
-                "{} is not in the provider's configuration any more, so nobody can look there; add it again",
-                step.lease.place
+                "{} in {} is not in the provider's configuration any more, so nobody can look for it; add it again",
+                step.lease.kind, step.lease.place
             );
             return Err(ProviderError::new(
                 step.provider.clone(),

@@ -40,16 +40,19 @@ machine,c5.large,*,2,4096,,0.101,,,EUR,net,,2026-11-20,acme.example
 machine,t9.ghost,*,1,512,,0.001,,,EUR,net,,2026-11-20,acme.example
 block_storage,gp3,*,,,,,GB-month,0.0928,EUR,net,,2026-11-20,acme.example
 public_ip,public-ipv4,*,,,,0.005,,,EUR,net,version=4,2026-11-20,acme.example
+network,vpc,*,,,,0,,,EUR,net,,2026-11-20,acme.example
+load_balancer,network,*,,,,0.025,,,EUR,net,,2026-11-20,acme.example
+object_storage,standard,*,,,,,GB-month,0.024,EUR,net,,2026-11-20,acme.example
 ";
 
 /// A folder with a price table and keys.
-struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
-    endpoint: String,
+    pub(crate) endpoint: String,
 }
 
 impl Desk {
-    fn new(endpoint: &str) -> Self {
+    pub(crate) fn new(endpoint: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
         write("acme.csv", &crate::imitation::read_today(PRICES));
@@ -64,7 +67,7 @@ impl Desk {
     }
 
     /// A cloud, with some of its configuration changed.
-    fn cloud(&self, change: Value) -> Ec2 {
+    pub(crate) fn cloud(&self, change: Value) -> Ec2 {
         let mut config = json!({
             "id": "acme",
             "endpoint": self.endpoint,
@@ -83,7 +86,7 @@ impl Desk {
     }
 }
 
-fn key() -> IdempotencyKey {
+pub(crate) fn key() -> IdempotencyKey {
     IdempotencyKey::of_step(&OrderId::generate(), 0)
 }
 
@@ -97,7 +100,7 @@ async fn request(cloud: &dyn Provider, sku: &str) -> ProvisionRequest {
     ProvisionRequest::of(offer, 20, "a test")
 }
 
-async fn finish(cloud: &dyn Provider, handle: &OperationHandle) -> OperationStatus {
+pub(crate) async fn finish(cloud: &dyn Provider, handle: &OperationHandle) -> OperationStatus {
     let end = Instant::now() + Duration::from_secs(30);
     while Instant::now() < end {
         match cloud.poll(handle).await.expect("polled") {
@@ -108,23 +111,23 @@ async fn finish(cloud: &dyn Provider, handle: &OperationHandle) -> OperationStat
     panic!("{} does not end", handle.as_str());
 }
 
-async fn made(cloud: &dyn Provider, handle: &OperationHandle) -> Service {
+pub(crate) async fn made(cloud: &dyn Provider, handle: &OperationHandle) -> Service {
     match finish(cloud, handle).await {
         OperationStatus::Succeeded(Some(service)) => service,
         other => panic!("{}: {other:?}", handle.as_str()),
     }
 }
 
-async fn end(cloud: &dyn Provider, service: &Service) {
+pub(crate) async fn end(cloud: &dyn Provider, service: &Service) {
     let handle = cloud.release(&service.id, &key()).await.expect("released");
     assert_eq!(finish(cloud, &handle).await, OperationStatus::Succeeded(None));
 }
 
-async fn left(cloud: &dyn Provider) -> Vec<Service> {
+pub(crate) async fn left(cloud: &dyn Provider) -> Vec<Service> {
     cloud.services().try_collect().await.expect("services")
 }
 
-fn moto() -> Option<(Peer, Desk)> {
+pub(crate) fn moto() -> Option<(Peer, Desk)> {
     let peer = Peer::start("moto", &[])?;
     let desk = Desk::new(peer.get("AWS_ENDPOINT_URL"));
     Some((peer, desk))
@@ -565,7 +568,7 @@ impl Transport for SoldOut {
     }
 }
 
-fn live() -> Arc<dyn Transport> {
+pub(crate) fn live() -> Arc<dyn Transport> {
     let http = HttpConfig { keep_alive: false, timeout_ms: 10_000, ..HttpConfig::default() };
     Arc::new(NetworkTransport::new(&http).expect("a transport"))
 }

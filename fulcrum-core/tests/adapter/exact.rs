@@ -108,7 +108,10 @@ fn richest(api: &Api, provider: &dyn Provider, offer: &Offer) -> ProvisionReques
     let mut request = request(offer);
     let declared = provider.capabilities().settings.clone();
     let declared = declared.unwrap_or_else(|| DeclaredSettings::of_names(&["size"]));
-    request.settings = declared.iter().map(|setting| (setting.name.clone(), value(api, setting))).collect();
+    let of_kind = declared.iter().filter(|it| it.kinds.is_empty() || it.kinds.contains(&request.kind));
+    // A network is bought beside it.
+    let of_kind = of_kind.filter(|setting| (api.name, setting.name.as_str()) != ("ec2", "network"));
+    request.settings = of_kind.map(|setting| (setting.name.clone(), value(api, setting))).collect();
     request
 }
 
@@ -308,8 +311,9 @@ async fn an_undeclared_setting_or_one_without_a_form_is_refused_before_anybody_i
             let refused = cloud.provider.provision(&request, &key()).await.expect_err("refused").to_string();
             assert!(refused.contains(&format!("`{name}`")), "{}: {refused}", api.name);
             if name == "firewal" {
+                let of_kind = |it: &&DeclaredSetting| it.kinds.is_empty() || it.kinds.contains(&offer.kind);
                 assert!(
-                    known.iter().all(|setting| refused.contains(&setting.name)),
+                    known.iter().filter(of_kind).all(|setting| refused.contains(&setting.name)),
                     "{}: {refused}",
                     api.name
                 );

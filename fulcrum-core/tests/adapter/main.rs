@@ -20,6 +20,7 @@ mod configuration_changes;
 mod dry_run;
 #[cfg(feature = "ec2")]
 mod ec2;
+mod ec2_kinds;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod exact;
 #[cfg(feature = "exoscale")]

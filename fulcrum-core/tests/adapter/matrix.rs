@@ -14,7 +14,11 @@ use fulcrum_core::{
 /// What each was tried against, and what it declares.
 fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
     vec![
-        ("ec2", "moto, a real server", adapters::ec2::capabilities(ClientToken::Ignored, 10_000)),
+        (
+            "ec2",
+            "moto, a real server",
+            adapters::ec2::capabilities(ClientToken::Ignored, 10_000, &adapters::ec2::all_kinds()),
+        ),
         ("exoscale", "an imitation of its published form", adapters::exoscale::capabilities(10_000)),
         ("hetzner", "cloudalone, a real server", adapters::hetzner::capabilities(10_000)),
         (

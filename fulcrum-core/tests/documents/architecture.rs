@@ -212,7 +212,7 @@ fn violations(module: &str, source: &str) -> Vec<String> {
 }
 
 /// What adapters share beside the HTTP layer.
-const SHARED: [&str; 4] = ["common", "dry_run", "operation_owner", "purchase_outcome"];
+const SHARED: [&str; 5] = ["common", "dry_run", "kit", "operation_owner", "purchase_outcome"];
 
 /// The adapter that a path belongs to.
 fn adapter(path: &str) -> Option<&str> {
@@ -377,12 +377,10 @@ const KNOWN_CIRCLES: [(&str, &[&str]); 4] = [
         &[
             "provider::adapters::ec2::client",
             "provider::adapters::ec2::config",
-            "provider::adapters::ec2::errors",
             "provider::adapters::ec2::offers",
             "provider::adapters::ec2::provision",
             "provider::adapters::ec2::services",
             "provider::adapters::ec2::volumes",
-            "provider::adapters::ec2::wire",
             "provider::adapters::openstack::client",
             "provider::adapters::openstack::compute",
             "provider::adapters::openstack::config",

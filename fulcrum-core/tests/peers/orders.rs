@@ -175,11 +175,24 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
     let ids: BTreeSet<String> = exists.iter().map(|service| service.id.to_string()).collect();
     assert_eq!(ids, expected, "seed {seed}: what exists is not what the ledger holds; rules {rules}");
     assert_eq!(ids.len(), exists.len(), "seed {seed}: listed twice");
-    // Nothing is left for the next run.
-    for service in exists {
-        let key = IdempotencyKey::new(format!("{}-r", service.key.as_ref().expect("a key"))).expect("a key");
-        let operation = judge.release(&service.id, &key).await.expect("released");
-        finish(&*judge, &operation).await;
+    end_all(&*judge, exists).await;
+}
+
+/// Nothing is left for the next run. A network ends after the machines in it: what is refused is tried again after the others.
+async fn end_all(judge: &dyn Provider, mut left: Vec<Service>) {
+    while !left.is_empty() {
+        let (before, mut refused) = (left.len(), Vec::new());
+        for service in left {
+            let key = service.key.as_ref().expect("a key");
+            let key = IdempotencyKey::new(format!("{key}-r")).expect("a key");
+            match judge.release(&service.id, &key).await {
+                Ok(operation) => finish(judge, &operation).await,
+                Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => refused.push(service),
+                Err(error) => panic!("not released: {error}"),
+            }
+        }
+        assert!(refused.len() < before, "each of these refuses its end: {refused:?}");
+        left = refused;
     }
 }
 

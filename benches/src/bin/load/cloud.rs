@@ -72,6 +72,7 @@ pub(crate) fn cloud() -> Result<Arc<BenchCloud>, Error> {
         settings: None,
         attributes: None,
         places: None,
+        kinds: None,
         tested: BTreeMap::new(),
         accept: None,
     };

@@ -9,6 +9,9 @@ mod common;
 mod dry_run;
 #[cfg(feature = "http")]
 #[allow(dead_code, reason = "each adapter uses its own part")]
+mod kit;
+#[cfg(feature = "http")]
+#[allow(dead_code, reason = "each adapter uses its own part")]
 mod operation_owner;
 #[cfg(feature = "http")]
 #[allow(dead_code, reason = "each adapter uses its own part")]

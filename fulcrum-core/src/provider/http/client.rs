@@ -485,6 +485,7 @@ impl Client {
     }
 
     fn error(&self, request: &Request, kind: ErrorKind) -> ProviderError {
+        let kind = kind.with_texts(&|text: String| self.redactor.sanitised(&text, true));
         ProviderError::new(self.provider.clone(), request.call, kind)
     }
 }

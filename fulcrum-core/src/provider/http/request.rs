@@ -142,6 +142,14 @@ impl Request {
         self
     }
 
+    /// Adds a body in XML.
+    #[must_use]
+    pub fn xml(mut self, document: String) -> Self {
+        self.body = Some(document.into());
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        self
+    }
+
     /// Adds a form body.
     #[must_use]
     pub fn form<'a>(mut self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {

@@ -41,16 +41,7 @@ fn message_in(document: &Value) -> Option<String> {
 impl Response {
     /// An error of a kind, with request id and excerpt of this response.
     pub fn error(&self, kind: ErrorKind) -> ProviderError {
-        let kind = match kind {
-            ErrorKind::InvalidRequest { message } => {
-                ErrorKind::InvalidRequest { message: self.sanitised(&message) }
-            }
-            ErrorKind::Conflict { message } => ErrorKind::Conflict { message: self.sanitised(&message) },
-            ErrorKind::Protocol { message } => ErrorKind::Protocol { message: self.sanitised(&message) },
-            ErrorKind::QuotaExceeded { quota } => ErrorKind::QuotaExceeded { quota: self.sanitised(&quota) },
-            ErrorKind::NotFound { what } => ErrorKind::NotFound { what: self.sanitised(&what) },
-            other => other,
-        };
+        let kind = kind.with_texts(&|text: String| self.sanitised(&text));
         let excerpt = format!("{}: {}", self.status(), self.excerpt());
         let message = if kind.has_message() { None } else { self.error_message() };
         let error = ProviderError::new(self.provider.clone(), self.call, kind);

@@ -5,8 +5,11 @@
 //! | `image` | the newest official image of an operating system ([`System`]), or what it is called there |
 //! | `ssh_keys`, `hostname`, `user_data` | the API's own fields, else one cloud-init document ([`FirstBoot`]) |
 //! | `labels` | labels, tags or metadata |
+//! | `attach`, `targets`, `network` | the provider's own ids of the services that a component names |
+//! | `listen`, `cidr`, `bucket`, … | the fields of load balancers, networks and buckets (`kinds.rs`) |
 
 mod first_boot;
+mod kinds;
 mod system;
 
 use std::collections::BTreeMap;
@@ -14,6 +17,9 @@ use std::collections::BTreeMap;
 #[allow(unused_imports, reason = "each adapter uses its own part")]
 pub(in crate::provider) use self::{
     first_boot::{FirstBoot, KeyWords},
+    kinds::{
+        attach, bucket, check, cidr, listen, network_of, ports, protocol, target_port, targets, versioning,
+    },
     system::System,
 };
 use crate::{
@@ -44,6 +50,11 @@ pub(in crate::provider) fn hostname(about: &str) -> DeclaredSetting {
 /// `labels` of machines.
 pub(in crate::provider) fn labels(about: &str) -> DeclaredSetting {
     word("labels", SettingType::Labels, about)
+}
+
+/// `labels` of some kinds.
+pub(in crate::provider) fn labels_of_kinds(kinds: impl Into<Vec<OfferKind>>, about: &str) -> DeclaredSetting {
+    DeclaredSetting::new("labels", SettingType::Labels).of(kinds).portable().about(about)
 }
 
 fn word(name: &str, value: SettingType, about: &str) -> DeclaredSetting {

@@ -195,6 +195,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         settings: None,
         attributes: Some(attributes::declared()),
         places: None,
+        kinds: None,
         tested: BTreeMap::new(),
         accept: None,
     }

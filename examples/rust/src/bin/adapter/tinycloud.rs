@@ -109,6 +109,7 @@ impl Tiny {
                 settings: Some(fulcrum_core::model::DeclaredSettings::default()),
                 attributes: None,
                 places: None,
+                kinds: None,
                 tested: BTreeMap::new(),
                 accept: None,
             },

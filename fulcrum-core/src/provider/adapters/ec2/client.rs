@@ -9,7 +9,9 @@ use std::{
 use futures::{StreamExt, TryStreamExt};
 
 use super::{
-    Ec2Config, offers,
+    Ec2Config,
+    endpoints::ApiName,
+    offers,
     sign::V4,
     wire::{self, InstanceType, ListPage, Xml},
 };
@@ -19,12 +21,10 @@ use crate::{
         Call, ErrorKind, ProvisionRequest, RejectedRow, Result,
         adapters::common::CallErrors,
         find_exact_in_zones,
-        http::{Client, HttpConfigError, Page, Request, Response, Secret, Transport, paginate, regional_url},
+        http::{Client, HttpConfigError, Page, Request, Response, Secret, Transport, paginate},
     },
 };
 
-/// The API's version that all these clouds know.
-const VERSION: &str = "2016-11-15";
 /// The age at which instance types and images are read again.
 const LISTS_FRESH_FOR: Duration = Duration::from_secs(600);
 
@@ -39,6 +39,8 @@ struct Region {
     /// Without a zone.
     place: Place,
     client: Client,
+    /// Clients of the APIs beside EC2.
+    further: BTreeMap<ApiName, Client>,
     types: tokio::sync::Mutex<Types>,
     images: tokio::sync::Mutex<Images>,
     /// The zones of the last response.
@@ -46,9 +48,9 @@ struct Region {
 }
 
 impl Region {
-    fn new(place: Place, client: Client) -> Self {
+    fn new(place: Place, client: Client, further: BTreeMap<ApiName, Client>) -> Self {
         let (types, images) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
-        Self { place, client, types, images, zones: Mutex::default() }
+        Self { place, client, further, types, images, zones: Mutex::default() }
     }
 }
 
@@ -65,12 +67,22 @@ pub(super) struct Cloud {
 
 /// A request of an action that only reads. It is a GET, so that each page of a list has a URL of its own.
 pub(super) fn query(call: Call, action: &str) -> Request {
-    Request::get(call, []).query("Action", action).query("Version", VERSION)
+    query_of(ApiName::Ec2, call, action)
+}
+
+/// The same at another API.
+pub(super) fn query_of(api: ApiName, call: Call, action: &str) -> Request {
+    Request::get(call, []).query("Action", action).query("Version", api.version())
 }
 
 /// A request of an action that changes something.
 pub(super) fn mutation(call: Call, action: &str, fields: &[(String, String)]) -> Request {
-    let fixed = [("Action", action), ("Version", VERSION)];
+    mutation_of(ApiName::Ec2, call, action, fields)
+}
+
+/// The same at another API.
+pub(super) fn mutation_of(api: ApiName, call: Call, action: &str, fields: &[(String, String)]) -> Request {
+    let fixed = [("Action", action), ("Version", api.version())];
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Request::post(call, []).form(fixed.into_iter().chain(fields))
 }
@@ -106,13 +118,19 @@ impl Cloud {
             if regions.contains_key(id) {
                 continue;
             }
-            let address = config.http.base_url.as_ref().unwrap_or(&config.endpoint);
-            let name = id.clone();
-            let client = client
-                .with_base_url(&regional_url(address, id)?)?
-                .signed(keys.iter().cloned(), move |keys| V4::new(name.as_str(), keys))?;
+            let signed = |api: ApiName| -> Result<Option<Client>, HttpConfigError> {
+                let Some(address) = config.urls().of(api, id)? else { return Ok(None) };
+                let name = id.clone();
+                let signer = move |keys: &[_]| V4::new(name.as_str(), api, keys);
+                client.with_base_url(&address)?.signed(keys.iter().cloned(), signer).map(Some)
+            };
+            let Some(of_machines) = signed(ApiName::Ec2)? else { continue };
+            let mut further = BTreeMap::new();
+            for api in ApiName::FURTHER {
+                further.extend(signed(api)?.map(|client| (api, client)));
+            }
             let place = Place { zone: None, ..(*offer.place).clone() };
-            regions.insert(id.clone(), Region::new(place, client));
+            regions.insert(id.clone(), Region::new(place, of_machines, further));
         }
         let setting = |why: String| Err(HttpConfigError::Setting(why));
         if let Some(unknown) = wanted.iter().find(|region| !regions.contains_key(*region)) {
@@ -132,8 +150,9 @@ impl Cloud {
     /// The same cloud over another transport, with empty caches.
     pub(super) fn with_transport(&self, transport: &Arc<dyn Transport>) -> Self {
         let region = |(id, region): (&RegionId, &Region)| {
-            let client = region.client.clone().with_transport(transport.clone());
-            let region = Region::new(region.place.clone(), client);
+            let over = |client: &Client| client.clone().with_transport(transport.clone());
+            let further = region.further.iter().map(|(api, client)| (*api, over(client))).collect();
+            let region = Region::new(region.place.clone(), over(&region.client), further);
             (id.clone(), region)
         };
         let regions = self.regions.iter().map(region).collect();
@@ -143,7 +162,8 @@ impl Cloud {
 
     /// Rows that the lists of all regions left out.
     pub(super) fn rejected(&self) -> Vec<RejectedRow> {
-        let told = self.regions.values().flat_map(|region| region.client.rejected());
+        let clients = self.regions.values().flat_map(|it| it.further.values().chain([&it.client]));
+        let told = clients.flat_map(Client::rejected);
         self.rejected.iter().cloned().chain(told).collect()
     }
 
@@ -175,6 +195,21 @@ impl Cloud {
 
     pub(super) fn client(&self, region: &RegionId, call: Call) -> Result<&Client> {
         Ok(&self.region(region, call)?.client)
+    }
+
+    /// The client of an API.
+    pub(super) fn client_of(&self, api: ApiName, region: &RegionId, call: Call) -> Result<&Client> {
+        let here = self.region(region, call)?;
+        if api == ApiName::Ec2 {
+            return Ok(&here.client);
+        }
+        here.further.get(&api).ok_or_else(|| {
+            let name = api.name();
+            self.invalid_request(
+                call,
+                format!("the URL of {name} is not known; set `endpoints: {{ {name}: … }}`"),
+            )
+        })
     }
 
     /// All instance types of a region.
@@ -216,10 +251,15 @@ impl Cloud {
         Ok(image)
     }
 
+    /// The names of all zones of a region that can be used now, in order.
+    pub(super) async fn zone_names(&self, region: &RegionId, call: Call) -> Result<BTreeSet<String>> {
+        let response = self.client(region, call)?.send_ok(&query(call, "DescribeAvailabilityZones")).await?;
+        Ok(wire::read(&response, wire::zones)?.into_iter().collect())
+    }
+
     /// The zones of a region that can be chosen now. A single zone is not a failure domain of its own, so then there are none.
     pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
-        let response = self.client(region, call)?.send_ok(&query(call, "DescribeAvailabilityZones")).await?;
-        let names: BTreeSet<_> = wire::read(&response, wire::zones)?.into_iter().collect();
+        let names = self.zone_names(region, call).await?;
         let zones: Vec<ZoneId> = match names.len() {
             0 | 1 => Vec::new(),
             _ => names.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),

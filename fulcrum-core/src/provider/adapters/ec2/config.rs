@@ -1,12 +1,15 @@
 //! The configuration of a cloud with EC2's query API.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ec2, client::Cloud, errors::Ec2Errors};
+use super::{Ec2, client::Cloud, endpoints::Urls, errors::Ec2Errors};
 use crate::{
-    model::{ProviderId, RegionId},
+    model::{OfferKind, ProviderId, RegionId},
     provider::{
         Accept, Base,
         adapters::common::list_lag_ms,
@@ -24,6 +27,12 @@ pub struct Ec2Config {
     pub id: ProviderId,
     /// Its URL, with `{region}` for the region's name: `https://fcu.{region}.outscale.com`.
     pub endpoint: String,
+    /// The URLs of its other APIs, where they do not follow from `endpoint`: `elasticloadbalancing`, `s3`.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, String>,
+    /// The kinds of product that are bought here. The keys need permission for the API of each.
+    #[serde(default = "default_kinds")]
+    pub kinds: BTreeSet<OfferKind>,
     /// The access key.
     #[serde(default = "default_access_key")]
     pub access_key: Credential,
@@ -93,6 +102,10 @@ fn default_id() -> ProviderId {
     ProviderId::new("ec2").expect("a plain word is a name")
 }
 
+fn default_kinds() -> BTreeSet<OfferKind> {
+    BTreeSet::from([OfferKind::Machine])
+}
+
 fn default_access_key() -> Credential {
     Credential::env("AWS_ACCESS_KEY_ID")
 }
@@ -118,6 +131,11 @@ fn default_page_size() -> u32 {
 }
 
 impl Ec2Config {
+    /// The URLs of its APIs.
+    pub(super) fn urls(&self) -> Urls<'_> {
+        Urls { base: self.http.base_url.as_ref(), endpoint: &self.endpoint, endpoints: &self.endpoints }
+    }
+
     /// Reads the keys and the price table, and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors

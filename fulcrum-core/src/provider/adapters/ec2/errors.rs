@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// What is missing of a bucket without tags.
+pub(super) const NO_TAGS: &str = "the bucket's tags";
+
 /// The codes of EC2's query API.
 #[derive(Debug)]
 pub(super) struct Ec2Errors;
@@ -27,6 +30,14 @@ impl ErrorMapper for Ec2Errors {
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceID.NotFound")),
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceID.Malformed")),
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidVolume.NotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidAllocationID.NotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidVpcID.NotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidSubnetID.NotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInternetGatewayID.NotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("LoadBalancerNotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("TargetGroupNotFound")),
+                AbsenceRule::new(404, "Error/Code", ValueMatch::Exactly("NoSuchBucket")),
+                AbsenceRule::new(404, "Error/Code", ValueMatch::Exactly("NoSuchTagSet")),
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceType")),
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceType.NotFound")),
             ]
@@ -59,7 +70,7 @@ pub(super) fn shortage_of(code: &str) -> Option<Shortage> {
     match code {
         "RequestLimitExceeded" => None,
         _ if code.starts_with("Insufficient") && code.contains("Capacity") => Some(Shortage::SoldOut),
-        _ if code.ends_with("LimitExceeded") => Some(Shortage::Quota),
+        _ if code.ends_with("LimitExceeded") || code.starts_with("TooMany") => Some(Shortage::Quota),
         _ => None,
     }
 }
@@ -93,6 +104,10 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
             ErrorKind::NotFound { what: "the instance".to_owned() }
         }
         "InvalidVolume.NotFound" => ErrorKind::NotFound { what: "the volume".to_owned() },
+        "LoadBalancerNotFound" => ErrorKind::NotFound { what: "the load balancer".to_owned() },
+        "TargetGroupNotFound" => ErrorKind::NotFound { what: "the target group".to_owned() },
+        "NoSuchBucket" => ErrorKind::NotFound { what: "the bucket".to_owned() },
+        "NoSuchTagSet" => ErrorKind::NotFound { what: NO_TAGS.to_owned() },
         "InvalidInstanceType" | "InvalidInstanceType.NotFound" => {
             ErrorKind::NotFound { what: response.sku().map_or_else(said, ToString::to_string) }
         }
@@ -102,7 +117,17 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
         | "VolumeInUse"
         | "IdempotentParameterMismatch"
         | "IdempotentInstanceTerminated"
-        | "ResourceCountExceeded" => ErrorKind::Conflict { message: said() },
+        | "ResourceCountExceeded"
+        | "DependencyViolation"
+        | "Resource.AlreadyAssociated"
+        | "ResourceInUse"
+        | "DuplicateLoadBalancerName"
+        | "DuplicateTargetGroupName"
+        | "DuplicateListener"
+        | "BucketAlreadyExists"
+        | "BucketAlreadyOwnedByYou"
+        | "BucketNotEmpty"
+        | "OperationAborted" => ErrorKind::Conflict { message: said() },
         // The token of the next page is too old.
         "InvalidNextToken" => ErrorKind::unavailable("the list changed while it was read; read it again"),
         "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" => return None,

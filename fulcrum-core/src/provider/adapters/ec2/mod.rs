@@ -5,18 +5,25 @@
 mod client;
 mod config;
 mod dry_run;
+mod endpoints;
 mod errors;
 mod handle;
+mod kinds;
 mod lifecycle;
 mod offers;
 mod official_images;
 mod provision;
+mod query_api;
+mod resources;
+mod s3;
 mod services;
 mod sign;
+mod subnets;
+mod tags;
 mod volumes;
 mod wire;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future, stream};
@@ -27,13 +34,14 @@ use self::{
 };
 use crate::{
     model::{
-        Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus, SettingType, map_of,
+        Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
+        SettingType, map_of,
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
         TestedAgainst,
-        adapters::{self, common::CallErrors, operation_owner::OperationOwner},
+        adapters::{self, common::CallErrors, kit::Kit, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
         portable,
@@ -41,6 +49,7 @@ use crate::{
 };
 
 pub use config::{ClientToken, Ec2Config};
+pub use kinds::all_kinds;
 pub use provision::FIELDS;
 
 /// One cloud that speaks EC2's query API, as one pair of keys sees it.
@@ -48,13 +57,20 @@ pub use provision::FIELDS;
 pub struct Ec2 {
     capabilities: Capabilities,
     cloud: Arc<Cloud>,
+    kit: Kit<Cloud>,
 }
 
-/// The adapter's capabilities, by the cloud's treatment of a `ClientToken` and its list lag.
-pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities {
+/// The adapter's capabilities, by the cloud's treatment of a `ClientToken`, its list lag, and the kinds of product.
+pub fn capabilities(
+    client_token: ClientToken,
+    list_lag_ms: u64,
+    kinds: &BTreeSet<OfferKind>,
+) -> Capabilities {
+    // Requests that make other products take no token.
+    let is_by_token = kinds.iter().all(|kind| *kind == OfferKind::Machine);
     let class = match client_token {
-        ClientToken::Honoured => IdempotencyClass::Key,
-        ClientToken::Ignored => IdempotencyClass::Searchable { list_lag_ms },
+        ClientToken::Honoured if is_by_token => IdempotencyClass::Key,
+        ClientToken::Honoured | ClientToken::Ignored => IdempotencyClass::Searchable { list_lag_ms },
     };
     Capabilities {
         calls: vec![
@@ -81,23 +97,19 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
                 portable::own("key_name", SettingType::Text, "the name of a key pair"),
                 portable::labels("tags of the machine"),
                 portable::own("security_groups", SettingType::List(Box::new(SettingType::Text)), "ids of security groups"),
+                portable::network_of([OfferKind::Machine], "the machine's subnet is that of its zone there"),
                 portable::ssh_keys(SettingType::PublicKey, "by cloud-init"),
                 portable::own("subnet", SettingType::Text, "the id of a subnet"),
                 portable::user_data("as it is, up to 16 KiB"),
             ]
             .into_iter()
+            .chain(kinds::settings())
             .collect(),
         ),
-        attributes: Capabilities::machine_attributes([
-            "public_ipv4",
-            "private_ip",
-            "address",
-            "private_address",
-            "zone",
-            "name",
-        ]),
+        attributes: Some(kinds::attributes()),
         places: None,
-        tested: Capabilities::machines_tested(TestedAgainst::Server),
+        kinds: Some(kinds.clone()),
+        tested: kinds.iter().map(|kind| (*kind, TestedAgainst::Server)).collect(),
         accept: None,
     }
 }
@@ -108,10 +120,12 @@ impl Ec2 {
         let capabilities = Capabilities {
             places: Some(places),
             accept: cloud.config.accept,
-            ..capabilities(cloud.config.client_token, cloud.config.list_lag_ms)
+            ..capabilities(cloud.config.client_token, cloud.config.list_lag_ms, &cloud.config.kinds)
                 .with_public_ipv4(cloud.config.public_ip)
         };
-        Self { capabilities, cloud: Arc::new(cloud) }
+        let cloud = Arc::new(cloud);
+        let kit = Kit::new(cloud.clone(), kinds::products(&cloud.config.kinds));
+        Self { capabilities, cloud, kit }
     }
 
     /// The same adapter over another transport, such as a recording.
@@ -178,15 +192,21 @@ impl Provider for Ec2 {
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let is_known = check_settings(request, &self.capabilities);
         is_known.map_err(|kind| self.cloud.error(Call::Provision, kind))?;
+        if self.kit.sells(request) {
+            return self.kit.provision(request, key).await;
+        }
         provision::provision(&self.cloud, request, key).await
     }
 
     /// `poll` must run until the machine is there: then it records the machine's own disks.
     async fn resume_operation(
         &self,
-        _: &ProvisionRequest,
+        request: &ProvisionRequest,
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
+        if let Some(operation) = self.kit.resume(request, service) {
+            return Ok(Some(operation));
+        }
         let target =
             ResourceRef::parse(service.id.as_str()).filter(|_| service.status == ServiceStatus::Starting);
         let operation = target.map(Handle::Provision);
@@ -194,8 +214,12 @@ impl Provider for Ec2 {
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
-        let look =
-            |region: RegionId| async move { services::find_in_region(&self.cloud, &region, key).await };
+        let look = |region: RegionId| async move {
+            match services::find_in_region(&self.cloud, &region, key).await? {
+                None => self.kit.find_in_region(&region, key).await,
+                found => Ok(found),
+            }
+        };
         let mut failure = None;
         for outcome in future::join_all(self.cloud.regions().into_iter().map(look)).await {
             match outcome {
@@ -209,6 +233,9 @@ impl Provider for Ec2 {
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        if let Some(described) = self.kit.describe(service).await? {
+            return Ok(described);
+        }
         if let Some(left) = self.orphaned_volume(service, Call::Describe)? {
             return volumes::describe(&self.cloud, &left).await;
         }
@@ -221,7 +248,8 @@ impl Provider for Ec2 {
     fn services(&self) -> ServiceStream {
         let cloud = self.cloud.clone();
         let list = move |region: RegionId| services::list_region(&cloud, &region, None, Call::Services);
-        bounded(self.id(), Call::Services, stream::iter(self.cloud.regions()).flat_map(list))
+        let machines = stream::iter(self.cloud.regions()).flat_map(list);
+        bounded(self.id(), Call::Services, machines.chain(self.kit.services()))
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -231,6 +259,9 @@ impl Provider for Ec2 {
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        if let Some(operation) = self.kit.release(service).await? {
+            return Ok(operation.unwrap_or_else(|| OperationOwner::default().handle(&Handle::Nothing.text())));
+        }
         if let Some(left) = self.orphaned_volume(service, Call::Release)? {
             return volumes::release(&self.cloud, left).await;
         }
@@ -241,6 +272,9 @@ impl Provider for Ec2 {
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        if let Some(status) = self.kit.poll(operation).await? {
+            return Ok(status);
+        }
         let unknown = || {
             let what: String = operation.as_str().chars().take(200).collect();
             self.cloud.error(Call::Poll, ErrorKind::NotFound { what })

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Ec2Config, client::Cloud, provision::PRICED_BY_SIZE, wire::InstanceType};
+use super::{Ec2Config, client::Cloud, endpoints::ApiName, wire::InstanceType};
 use crate::{
-    model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
+    model::{Charge, Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, RejectedRow, Result,
         surcharges::{NO_ADDRESS, ipv4_of, with_least_disk, with_row},
     },
 };
+
+/// Types of disks that are priced by their size alone.
+pub(super) const PRICED_BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
 
 /// All offers that pass the filter.
 pub(super) async fn offers(cloud: &Cloud, filter: &OfferFilter) -> Result<Vec<Offer>> {
@@ -30,8 +33,13 @@ async fn list_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let zones = cloud.zones(region, call).await?;
     let mut offers = Vec::new();
     for offer in cloud.listed.iter().filter(is_sold) {
-        if let Some(kind) = types.get(offer.sku.as_str()) {
-            offers.extend(in_zones(&with_cloud_sizes(offer, kind), &zones));
+        match (offer.kind, types.get(offer.sku.as_str())) {
+            (OfferKind::Machine, Some(kind)) => {
+                offers.extend(in_zones(&with_cloud_sizes(offer, kind), &zones))
+            }
+            (OfferKind::Machine, None) => {}
+            (OfferKind::BlockStorage, _) => offers.extend(in_zones(offer, &zones)),
+            _ => offers.push(offer.clone()),
         }
     }
     Ok(offers)
@@ -42,16 +50,66 @@ async fn list_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
 pub(super) fn sold_rows(listed: &[Offer], config: &Ec2Config) -> (Vec<Offer>, Vec<RejectedRow>) {
     let (mut sold, mut rejected) = (Vec::new(), Vec::new());
     for offer in listed {
-        if offer.kind != OfferKind::Machine || offer.price.purchase_option != PurchaseOption::OnDemand {
+        if !config.kinds.contains(&offer.kind) || offer.price.purchase_option != PurchaseOption::OnDemand {
             continue;
         }
-        match with_parts(listed, offer, config) {
+        let row = match offer.kind {
+            OfferKind::Machine => with_parts(listed, offer, config),
+            _ => by_itself(listed, offer, config),
+        };
+        match row {
             Ok(offer) => sold.push(offer),
             Err(why) => rejected.push(RejectedRow::new(offer.id(), why)),
         }
     }
     (sold, rejected)
 }
+
+/// A row of another kind, if it is surely what would be made.
+fn by_itself(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer, String> {
+    let is_by_size = matches!(offer.price.charge, Charge::PerUnit { .. });
+    let product = match offer.kind {
+        OfferKind::BlockStorage if PRICED_BY_SIZE.contains(&offer.sku.as_str()) && is_by_size => {
+            return Ok(offer.clone());
+        }
+        OfferKind::BlockStorage => {
+            return Err(format!(
+                "a volume is bought by the name of its type; call the row one of {}",
+                PRICED_BY_SIZE.join(", ")
+            ));
+        }
+        OfferKind::PublicIp => match ipv4_of(listed, &offer.place) {
+            Some(address) if address.sku == offer.sku => return Ok(offer.clone()),
+            _ => return Err("it is not the IPv4 address of its region".to_owned()),
+        },
+        OfferKind::LoadBalancer => NETWORK_LOAD_BALANCER,
+        OfferKind::ObjectStorage => STANDARD_STORAGE,
+        OfferKind::Network => PRIVATE_NETWORK,
+        kind => return Err(format!("this adapter does not sell {kind}")),
+    };
+    let of_kind = listed.iter().filter(|it| it.kind == offer.kind && it.place.region == offer.place.region);
+    let others = of_kind.filter(|it| it.sku != offer.sku).count();
+    // A single row needs no name.
+    if others > 0 && offer.sku.as_str() != product {
+        return Err(format!(
+            "the region has several rows of {}; the one that is bought is called {product}",
+            offer.kind
+        ));
+    }
+    let kind = offer.kind;
+    if let Some(api) = ApiName::of(kind)
+        && !matches!(config.urls().of(api, &offer.place.region), Ok(Some(_)))
+    {
+        let name = api.name();
+        return Err(format!("the URL of {name} is not known; set `endpoints: {{ {name}: … }}`"));
+    }
+    Ok(offer.clone())
+}
+
+/// The products that are made, where a table has several of their kind: AWS's names of its types.
+const NETWORK_LOAD_BALANCER: &str = "network";
+const STANDARD_STORAGE: &str = "standard";
+const PRIVATE_NETWORK: &str = "vpc";
 
 fn with_parts(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer, String> {
     let mut sold = offer.clone();

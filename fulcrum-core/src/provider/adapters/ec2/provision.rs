@@ -6,7 +6,10 @@ use super::{
     Ec2Config,
     client::{Cloud, mutation},
     handle::{Handle, ResourceRef},
-    services::{KEY_TAG, ZONE_TAG, key_of},
+    offers::PRICED_BY_SIZE,
+    services::key_of,
+    subnets,
+    tags::{KEY_TAG, ZONE_TAG},
     volumes, wire,
 };
 use crate::{
@@ -46,8 +49,6 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("Version", Priced::Free("it says which API is spoken")),
 ];
 
-/// Types of disks that are priced by their size alone.
-pub(super) const PRICED_BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
 /// The tag that records the disks of a machine's purchase.
 pub(super) const DISKS_TAG: &str = "fulcrum-disks";
 /// Bytes of a machine's user data.
@@ -109,6 +110,10 @@ pub(super) async fn provision(
     let root = cloud.image(region, &image, call).await?;
     let root = system_device(&image, &root, &disk).map_err(|why| cloud.invalid_request(call, why))?;
     let name: String = request.name.chars().filter(|c| !c.is_control()).take(MAX_TAG_CHARS).collect();
+    let subnet = match request.setting("network") {
+        None => setting("subnet", &config.subnet),
+        Some(service) => Some(subnets::subnet_of_service(cloud, request, &service, call).await?),
+    };
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut put = |name: &str, value: String| fields.push((name.to_owned(), value));
     put("ImageId", image);
@@ -146,7 +151,7 @@ pub(super) async fn provision(
     put("NetworkInterface.1.DeviceIndex", "0".to_owned());
     put("NetworkInterface.1.DeleteOnTermination", "true".to_owned());
     put("NetworkInterface.1.AssociatePublicIpAddress", config.public_ip.to_string());
-    if let Some(subnet) = setting("subnet", &config.subnet) {
+    if let Some(subnet) = subnet {
         put("NetworkInterface.1.SubnetId", subnet);
     }
     if let Some(groups) = setting("security_groups", &config.security_groups) {

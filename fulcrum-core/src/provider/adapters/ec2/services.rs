@@ -8,17 +8,13 @@ use super::{
     client::{Cloud, list, query},
     handle::ResourceRef,
     provision::{DISKS_TAG, unrecorded_disks},
+    tags::{KEY_TAG, ZONE_TAG},
     volumes, wire,
 };
 use crate::{
     model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, ZoneId},
     provider::{Call, ErrorKind, Result, adapters::common::CallErrors},
 };
-
-/// The tag that holds a machine's key.
-pub(super) const KEY_TAG: &str = "fulcrum-key";
-/// The tag with the bought zone; a machine without it may be in any.
-pub(super) const ZONE_TAG: &str = "fulcrum-zone";
 
 fn exists(instance: &wire::Instance) -> bool {
     instance.state != "terminated"

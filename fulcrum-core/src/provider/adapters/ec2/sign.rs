@@ -4,39 +4,53 @@ use std::{fmt, time::SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    http_request::{
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+        UriPathNormalizationMode, sign,
+    },
     sign::v4,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tracing::subscriber::{NoSubscriber, with_default};
 
+use super::endpoints::ApiName;
 use crate::provider::{
     BoxError,
     http::{HeaderName, HeaderValue, RawRequest, Signer},
 };
 
-/// The service's name in a signature.
-const SERVICE: &str = "ec2";
-
-/// Signs for one region.
+/// Signs for one API in one region.
 pub(super) struct V4 {
     region: String,
+    api: ApiName,
     keys: Credentials,
 }
 
 impl fmt::Debug for V4 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("V4").field("region", &self.region).finish_non_exhaustive()
+        f.debug_struct("V4").field("region", &self.region).field("api", &self.api).finish_non_exhaustive()
     }
 }
 
 impl V4 {
     /// With the access key, the secret key and, for temporary keys, the session token.
-    pub(super) fn new(region: &str, keys: &[SecretString]) -> Self {
+    pub(super) fn new(region: &str, api: ApiName, keys: &[SecretString]) -> Self {
         let key = |at: usize| keys.get(at).map(ExposeSecret::expose_secret);
         let (access, secret) = (key(0).unwrap_or_default(), key(1).unwrap_or_default());
         let session = key(2).map(str::to_owned);
-        Self { region: region.to_owned(), keys: Credentials::new(access, secret, session, None, "fulcrum") }
+        let keys = Credentials::new(access, secret, session, None, "fulcrum");
+        Self { region: region.to_owned(), api, keys }
+    }
+
+    /// S3 escapes a path once, and wants the body's digest in a header.
+    fn settings(&self) -> SigningSettings {
+        let mut settings = SigningSettings::default();
+        if self.api == ApiName::S3 {
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
+        settings
     }
 
     fn sign_at(&self, request: &mut RawRequest, time: SystemTime) -> Result<(), BoxError> {
@@ -44,9 +58,9 @@ impl V4 {
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
-            .name(SERVICE)
+            .name(self.api.name())
             .time(time)
-            .settings(SigningSettings::default())
+            .settings(self.settings())
             .build()?
             .into();
         let mut headers = Vec::new();
@@ -89,7 +103,7 @@ mod tests {
     fn a_request_is_signed_and_its_keys_are_not_shown() {
         let secret = |text: &str| SecretString::from(text);
         let keys = ["AKIDEXAMPLE", "canary-secret", "canary-session"].map(secret);
-        let signer = V4::new("eu-west-3", &keys);
+        let signer = V4::new("eu-west-3", ApiName::Ec2, &keys);
         let url =
             "https://ec2.example/?Version=2016-11-15&Action=DescribeInstances".parse().expect("an address");
         let mut request = RawRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None };

@@ -5,7 +5,8 @@ use futures::TryStreamExt;
 use super::{
     client::{Cloud, list, mutation, query},
     handle::{Handle, ResourceRef},
-    services::{self, KEY_TAG},
+    services,
+    tags::{KEY_TAG, SKU_TAG},
     wire::{self, Disk},
 };
 use crate::{
@@ -66,8 +67,9 @@ pub(super) async fn find_orphan(
         }
         Err(error) => return Err(error),
     };
-    let Some(disk) = listed.into_iter().find(|disk| key_of(disk).as_ref() == Some(key) && exists(disk))
-    else {
+    // A volume that was bought by itself is no part of a machine.
+    let is_part = |disk: &Disk| key_of(disk).as_ref() == Some(key) && !disk.tags.contains_key(SKU_TAG);
+    let Some(disk) = listed.into_iter().find(|disk| is_part(disk) && exists(disk)) else {
         return Ok(None);
     };
     for machine in disk.machines.iter().filter_map(|id| ResourceRef::new(region, id)) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node, ParsingOptions};
+use serde_json::{Map, Value};
 
-use super::services::KEY_TAG;
+use super::tags::KEY_TAG;
 use crate::{
     model::{SkuId, map_of},
     provider::{
@@ -63,6 +64,37 @@ pub(super) fn read<T>(response: &Response, parse: impl FnOnce(Xml<'_, '_>) -> Op
         true => response.protocol_error(format!("{name} lacks a field, or is about something else")),
         false => response.unexpected_document(format!("it is a document of `{name}`")),
     })
+}
+
+/// The names of a list's elements: EC2's, those of other query APIs, and S3's.
+const LIST_ELEMENTS: [&str; 4] = ["item", "member", "Bucket", "Tag"];
+
+/// A response as data: an element with elements becomes an object, a list an array, and all else text.
+pub(super) fn document(response: &Response) -> Result<Value> {
+    read(response, |root| Some(value(root.0)))
+}
+
+fn value(node: Node<'_, '_>) -> Value {
+    let children: Vec<_> = node.children().filter(Node::is_element).collect();
+    if children.is_empty() {
+        return match node.text().map(str::trim) {
+            None | Some("") => Value::Null,
+            Some(text) => Value::String(text.to_owned()),
+        };
+    }
+    if children.iter().all(|child| LIST_ELEMENTS.contains(&child.tag_name().name())) {
+        return children.into_iter().map(value).collect();
+    }
+    let mut fields = Map::new();
+    for child in children {
+        let (name, value) = (child.tag_name().name(), value(child));
+        match fields.get_mut(name) {
+            None => drop(fields.insert(name.to_owned(), value)),
+            Some(Value::Array(several)) => several.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+    Value::Object(fields)
 }
 
 /// The most nodes of a document: each takes a hundred times its bytes in memory.

@@ -110,6 +110,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6"]),
         places: None,
+        kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Document),
         accept: None,
     }

@@ -122,6 +122,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
+        kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Server),
         accept: None,
     }

@@ -96,6 +96,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Some(attributes()),
         places: None,
+        kinds: None,
         tested: BTreeMap::from([OfferKind::Machine, OfferKind::PublicIp].map(|kind| (kind, TestedAgainst::Server))),
         accept: None,
     }

@@ -89,6 +89,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             OfferKind::ALL.into_iter().map(|(kind, _)| (kind, ["dashboard_url".to_owned()].into())).collect(),
         ),
         places: None,
+        kinds: None,
         tested: OfferKind::ALL.into_iter().map(|(kind, _)| (kind, TestedAgainst::Server)).collect(),
         accept: None,
     }

@@ -84,6 +84,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["node"]),
         places: None,
+        kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Server),
         accept: None,
     }

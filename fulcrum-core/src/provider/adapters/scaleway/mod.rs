@@ -107,6 +107,7 @@ pub fn capabilities() -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ip", "private_ip"]),
         places: None,
+        kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Recording),
         accept: None,
     }

@@ -99,6 +99,7 @@ pub fn capabilities() -> Capabilities {
         ),
         attributes: Capabilities::machine_attributes(["public_ipv4", "public_ipv6", "private_ip"]),
         places: None,
+        kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Recording),
         accept: None,
     }

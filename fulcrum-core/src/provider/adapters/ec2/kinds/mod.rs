@@ -1,0 +1,96 @@
+//! The kinds of product beside machines, each on the kit.
+
+mod block_storage;
+mod load_balancer;
+mod network;
+mod object_storage;
+mod public_ip;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{client::Cloud, query_api::Fields};
+use crate::{
+    model::{DeclaredSetting, OfferKind, RegionId, SettingType},
+    provider::{
+        Call, ProvisionRequest, Result,
+        adapters::{common::CallErrors, kit::Product},
+        portable,
+    },
+};
+
+/// The products of some kinds.
+pub(super) fn products(kinds: &BTreeSet<OfferKind>) -> Vec<Box<dyn Product<Cloud>>> {
+    let all: Vec<Box<dyn Product<Cloud>>> = vec![
+        Box::new(block_storage::BlockStorage),
+        Box::new(public_ip::PublicIp),
+        Box::new(network::Network),
+        Box::new(load_balancer::LoadBalancer),
+        Box::new(object_storage::ObjectStorage),
+    ];
+    all.into_iter().filter(|product| kinds.contains(&product.kind())).collect()
+}
+
+/// The kinds of all products, beside machines.
+pub(super) const KINDS: [OfferKind; 5] = [
+    OfferKind::BlockStorage,
+    OfferKind::PublicIp,
+    OfferKind::Network,
+    OfferKind::LoadBalancer,
+    OfferKind::ObjectStorage,
+];
+
+/// What is told of each kind of product.
+pub(super) fn attributes() -> BTreeMap<OfferKind, BTreeSet<String>> {
+    let machine: &[&str] = &["public_ipv4", "private_ip", "address", "private_address", "zone", "name"];
+    let all = [
+        (OfferKind::Machine, machine),
+        (OfferKind::BlockStorage, &["device", "zone"]),
+        (OfferKind::PublicIp, &["public_ipv4"]),
+        (OfferKind::Network, &["cidr", "subnets"]),
+        (OfferKind::LoadBalancer, &["host"]),
+        (OfferKind::ObjectStorage, &["bucket", "endpoint"]),
+    ];
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    all.into_iter().map(|(kind, names)| (kind, owned(names))).collect()
+}
+
+/// All kinds of product that the adapter can buy.
+pub fn all_kinds() -> BTreeSet<OfferKind> {
+    KINDS.into_iter().chain([OfferKind::Machine]).collect()
+}
+
+/// The settings of these kinds.
+pub(super) fn settings() -> Vec<DeclaredSetting> {
+    vec![
+        portable::attach(),
+        portable::bucket("begins the bucket's name, which ends with a digest of the purchase"),
+        portable::check(),
+        portable::cidr("the network's; a sixteenth to an eighth of it for each zone"),
+        portable::labels_of_kinds(KINDS, "tags of each part"),
+        portable::listen(),
+        portable::network_of([OfferKind::LoadBalancer], "the load balancer stands in its subnets"),
+        portable::protocol(SettingType::Choice(vec!["tcp".to_owned()])),
+        portable::target_port(),
+        portable::targets(),
+        portable::versioning(),
+    ]
+}
+
+/// Checks that exactly this is sold.
+async fn check_sold(cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
+    cloud.offer_of(request, call).await.map(drop)
+}
+
+/// The machine in this region that the id of a service names.
+fn machine_id(cloud: &Cloud, region: &RegionId, service: &str, call: Call) -> Result<String> {
+    let machine = super::handle::ResourceRef::parse(service).filter(|machine| machine.region == *region);
+    machine
+        .map(|machine| machine.id)
+        .ok_or_else(|| cloud.invalid_request(call, format!("{service} is not a machine in {region}")))
+}
+
+/// Fields that name the members of a list, from 1.
+fn numbered(prefix: &str, suffix: &str, values: impl IntoIterator<Item = String>) -> Fields {
+    let named = values.into_iter().zip(1..).map(|(value, at)| (format!("{prefix}.{at}{suffix}"), value));
+    named.collect()
+}

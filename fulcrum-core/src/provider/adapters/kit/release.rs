@@ -1,0 +1,117 @@
+//! Releases: the parts end in the reverse order of their making.
+
+use super::{Api, Kit, Parts, Progress, ResourceType, State, order::Target};
+use crate::{
+    model::ServiceId,
+    provider::{
+        Call, ErrorKind, OperationHandle, OperationStatus, Result,
+        adapters::{common::RUNNING, operation_owner::OperationOwner},
+    },
+};
+
+impl<A: Api> Kit<A> {
+    /// Begins the end of a service; `None` for an id of other code, and a handle of nothing for what is gone.
+    pub(in crate::provider::adapters) async fn release(
+        &self,
+        service: &ServiceId,
+    ) -> Result<Option<Option<OperationHandle>>> {
+        let call = Call::Release;
+        let Some(target) = self.target(service.as_str()) else { return Ok(None) };
+        self.check_region(&target.region, call)?;
+        let Some(resource) = self.get(&target, call).await? else { return Ok(Some(None)) };
+        let Some(key) = &resource.key else {
+            let message = format!("{} was not made by this library; it is not changed", resource.id);
+            return Err(self.api.error(call, ErrorKind::Conflict { message }));
+        };
+        if resource.state != State::Ending {
+            let mut parts = self.parts(target.product, &target.region, key, call).await?;
+            parts.keep(target.at, &resource);
+            self.check_foreign(&target, &parts, call).await?;
+        }
+        Ok(Some(Some(self.release_handle(&target, key))))
+    }
+
+    async fn check_foreign(&self, target: &Target<'_, A>, parts: &Parts, call: Call) -> Result<()> {
+        let foreign = target.product.foreign(&self.api, &target.region, parts, call).await?;
+        match foreign.is_empty() {
+            true => Ok(()),
+            false => {
+                let word = target.sort().map_or("service", ResourceType::word);
+                let kind = ErrorKind::attached(format!("the {word} {}", target.id), &foreign);
+                Err(self.api.error(call, kind))
+            }
+        }
+    }
+
+    /// Sends the next request of a release, if one is due.
+    pub(super) async fn poll_release(
+        &self,
+        target: &Target<'_, A>,
+        owner: &OperationOwner,
+    ) -> Result<OperationStatus> {
+        let call = Call::Poll;
+        self.check_region(&target.region, call)?;
+        let read = self.get(target, call).await?;
+        if let Some(read) = &read
+            && !owner.may_release(read.key.as_ref()).map_err(|kind| self.api.error(call, kind))?
+        {
+            return Ok(OperationStatus::Succeeded(None));
+        }
+        let Some(key) = owner.key() else {
+            // A handle without a key is none of ours; what it names is gone.
+            return Ok(OperationStatus::Succeeded(None));
+        };
+        let mut parts = self.parts(target.product, &target.region, key, call).await?;
+        match &read {
+            Some(read) => parts.keep(target.at, read),
+            // Lists may be older.
+            None => parts.drop_part(target.at, &target.id),
+        }
+        if parts.is_empty() {
+            return Ok(OperationStatus::Succeeded(None));
+        }
+        self.check_foreign(target, &parts, call).await?;
+        if target.product.disconnect(&self.api, &target.region, &parts).await? == Progress::Running {
+            return Ok(RUNNING);
+        }
+        for (at, sort) in target.product.parts().iter().enumerate().rev() {
+            let here = parts.0.get(at).map(Vec::as_slice).unwrap_or_default();
+            let mut is_left = false;
+            for resource in here {
+                let is_ending = resource.state == State::Ending;
+                let is_gone = !is_ending
+                    && match self.api.delete(*sort, &target.region, resource).await {
+                        Ok(existed) => !existed,
+                        // A part is still letting go of another one.
+                        Err(error)
+                            if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) =>
+                        {
+                            false
+                        }
+                        Err(error) => {
+                            return Err(error.of_part(format!("the {} {}", sort.word(), resource.id)));
+                        }
+                    };
+                is_left |= !is_gone;
+            }
+            if is_left {
+                return Ok(RUNNING);
+            }
+        }
+        Ok(OperationStatus::Succeeded(None))
+    }
+}
+
+impl Parts {
+    /// With a resource as it was read by its id, in the place of what a list says of it; others of its sort stay.
+    fn keep(&mut self, at: usize, read: &super::Resource) {
+        if let Some(list) = self.0.get_mut(at) {
+            list.retain(|it| it.id != read.id);
+            list.push(read.clone());
+        }
+    }
+
+    fn drop_part(&mut self, at: usize, id: &str) {
+        self.0.get_mut(at).into_iter().for_each(|list| list.retain(|it| it.id != id));
+    }
+}
