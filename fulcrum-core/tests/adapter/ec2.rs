@@ -590,6 +590,7 @@ async fn orders_hold_on_a_network_that_breaks() {
              constraints: [{{ conflict: {{ component: web, with: [db] }} }}] }}"
         );
         let ground = Ground {
+            beside: Vec::new(),
             broken: Arc::new(broken.with_transport(sold_out(storm.clone()))),
             direct: Arc::new(desk.cloud(json!({})).with_transport(sold_out(live()))),
             faults,
@@ -624,6 +625,7 @@ async fn orders_hold_where_client_tokens_are_honoured() {
         // Nobody connects to it: the tokens are remembered on this side of it.
         let Some(faults) = Faults::before(host_of(peer.get("AWS_ENDPOINT_URL"))) else { return };
         let ground = Ground {
+            beside: Vec::new(),
             broken: cloud(storm.clone()),
             direct: cloud(honouring.clone()),
             faults,

@@ -181,6 +181,7 @@ async fn orders_of_all_kinds_hold_on_a_network_that_breaks() {
         json!({ "endpoint": through, "endpoints": { "elasticloadbalancing": through, "s3": through } }),
     );
     let ground = Ground {
+        beside: Vec::new(),
         broken: Arc::new(broken.with_transport(storm.clone())),
         direct: Arc::new(cloud(&desk, json!({}))),
         faults,
@@ -189,10 +190,129 @@ async fn orders_of_all_kinds_hold_on_a_network_that_breaks() {
         leave_out: &[],
         step_timeout_s: 40,
     };
-    let sum = peers::orders::run("ec2, all kinds", &ground, peers::runs(6), seed).await;
+    let sum = peers::orders::run("ec2, all kinds", &ground, peers::runs(3), seed).await;
     assert!(sum.committed > 0);
     assert_eq!(left(&*ground.direct).await, []);
     assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0\n", "nothing is left");
+}
+
+/// Two regions as two providers.
+const SELLERS: [(&str, &str, &str); 2] = [("lutetia", "eu-west-3", "FR"), ("borealis", "eu-north-1", "SE")];
+/// Types that are sold in both, at prices that differ a little.
+const TYPES: [(&str, u32, u32, u32); 3] =
+    [("t3.medium", 2, 4096, 41), ("c5.xlarge", 4, 8192, 170), ("m5.large", 2, 8192, 96)];
+
+/// A folder with the price tables of both, and a cloud of each.
+struct Two {
+    folder: tempfile::TempDir,
+}
+
+impl Two {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write =
+            |name: String, text: String| std::fs::write(folder.path().join(name), text).expect("written");
+        for (at, (id, region, country)) in SELLERS.into_iter().enumerate() {
+            let seller = json!({
+                "id": id, "name": id, "legal_name": format!("{id} SA"), "country": country,
+                "regions": [{ "id": region, "country": country, "city": region }],
+            });
+            write(format!("{id}.json"), seller.to_string());
+            let machine = |(sku, vcpu, memory, mils): (&str, u32, u32, u32)| {
+                format!(
+                    "machine,{sku},*,{vcpu},{memory},,0.{:04},,,EUR,net,,2026-11-20,test\n",
+                    mils * 10 + at as u32
+                )
+            };
+            let rows = TYPES.into_iter().map(machine).collect::<String>();
+            let rest = "\
+block_storage,gp3,*,,,,,GB-month,0.0928,EUR,net,,2026-11-20,test
+public_ip,public-ipv4,*,,,,0.005,,,EUR,net,version=4,2026-11-20,test
+network,vpc,*,,,,0,,,EUR,net,,2026-11-20,test
+load_balancer,network,*,,,,0.025,,,EUR,net,,2026-11-20,test
+object_storage,standard,*,,,,,GB-month,0.024,EUR,net,,2026-11-20,test
+";
+            let head = "kind,sku,region,vcpu,memory_mib,disk_gib,hourly,unit,unit_price,currency,tax,attributes,observed,source\n";
+            write(format!("{id}.csv"), crate::imitation::read_today(&format!("{head}{rows}{rest}")));
+        }
+        write("access".to_owned(), "AKIDEXAMPLE".to_owned());
+        write("secret".to_owned(), "canary-secret".to_owned());
+        Self { folder }
+    }
+
+    /// Both clouds at this address.
+    fn clouds(&self, address: &str) -> [Ec2; 2] {
+        SELLERS.map(|(id, _, _)| {
+            let config = json!({
+                "id": id,
+                "endpoint": address,
+                "endpoints": { "elasticloadbalancing": address, "s3": address },
+                "kinds": ec2::all_kinds(),
+                "access_key": "file:access",
+                "secret_key": "file:secret",
+                "catalogue": format!("{id}.csv"),
+                "client_token": "ignored",
+                "image": "ami-785db401",
+                "images": { "debian-13": "ami-785db401" },
+                "list_lag_ms": 0,
+                "http": { "keep_alive": false },
+            });
+            let config: ec2::Ec2Config = serde_json::from_value(config).expect("a configuration");
+            config.build(self.folder.path()).expect("a cloud")
+        })
+    }
+
+    async fn orders(
+        &self,
+        peer: &peers::Peer,
+        name: &str,
+        blueprint: &str,
+        runs: u64,
+        seed: u64,
+    ) -> Option<peers::orders::Sum> {
+        let faults = Faults::before(host_of(peer.get("AWS_ENDPOINT_URL")))?;
+        let storm = Stormy::over(live());
+        let through = self.clouds(&format!("http://{}", faults.address()));
+        let [first, second] =
+            through.map(|cloud| Arc::new(cloud.with_transport(storm.clone())) as Arc<dyn Provider>);
+        let direct =
+            self.clouds(peer.get("AWS_ENDPOINT_URL")).map(|cloud| Arc::new(cloud) as Arc<dyn Provider>);
+        let ground = Ground {
+            broken: first,
+            direct: direct[0].clone(),
+            beside: vec![[second, direct[1].clone()]],
+            faults,
+            storm,
+            blueprint: blueprint.to_owned(),
+            leave_out: &[],
+            step_timeout_s: 60,
+        };
+        let sum = peers::orders::run(name, &ground, runs, seed).await;
+        for cloud in direct {
+            assert_eq!(left(&*cloud).await, []);
+        }
+        for (_, region, _) in SELLERS {
+            let there = format!("import boto3; boto3.setup_default_session(region_name='{region}'){COUNT}");
+            assert_eq!(python(peer, &there), "0 0 0 0 0 0 0\n", "nothing is left in {region}");
+        }
+        Some(sum)
+    }
+}
+
+/// The blueprint that is shipped, and the shop, at two regions that are two providers.
+#[tokio::test]
+async fn the_shipped_blueprint_is_bought_at_two_providers() {
+    let Some((peer, _desk)) = moto() else { return };
+    let seed = std::env::var("FULCRUM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(8400);
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/blueprints/three-tier.yaml");
+    let shipped = std::fs::read_to_string(shipped).expect("the blueprint");
+    let two = Two::new();
+    for (name, blueprint) in
+        [("three-tier at two providers", shipped.as_str()), ("shop at two providers", SHOP)]
+    {
+        let Some(sum) = two.orders(&peer, name, blueprint, peers::runs(1), seed).await else { return };
+        assert!(sum.committed > 0, "{name}");
+    }
 }
 
 /// A process that dies at one of its requests with an effect: just before it is sent, or just after. Nothing is sent then.

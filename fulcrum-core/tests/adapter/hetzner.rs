@@ -373,6 +373,7 @@ async fn orders_hold_on_a_network_that_breaks() {
     let storm = Stormy::over(live());
     let url = format!("http://{}/v1", faults.address());
     let ground = Ground {
+        beside: Vec::new(),
         broken: Arc::new(adapter(&url, peer.get("HCLOUD_TOKEN")).with_transport(storm.clone())),
         direct: Arc::new(direct),
         faults,

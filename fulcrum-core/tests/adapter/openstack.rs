@@ -765,6 +765,7 @@ async fn orders_hold_on_a_network_that_breaks(ward: &Ward) {
              constraints: [{{ conflict: {{ component: web, with: [db] }} }}] }}"
         );
         let ground = Ground {
+            beside: Vec::new(),
             broken: Arc::new(broken.with_transport(storm.clone())),
             direct: ward.cloud(json!({})),
             faults,

@@ -319,6 +319,7 @@ async fn orders_hold_on_a_network_that_breaks() {
     let storm = Stormy::over(live());
     let url = format!("http://{}", faults.address());
     let ground = Ground {
+        beside: Vec::new(),
         broken: Arc::new(adapter(&peer, &url, peer.get("OSB_PASSWORD")).with_transport(storm.clone())),
         direct: Arc::new(direct),
         faults,

@@ -321,6 +321,7 @@ async fn orders_hold_on_a_network_that_breaks() {
     let storm = Stormy::over(live(&peer));
     let url = format!("https://{}/api2/json", faults.address());
     let ground = Ground {
+        beside: Vec::new(),
         broken: Arc::new(adapter(&peer, &url, peer.get("PVE_TOKEN_SECRET")).with_transport(storm.clone())),
         direct: Arc::new(direct),
         faults,

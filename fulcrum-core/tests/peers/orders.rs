@@ -28,6 +28,8 @@ pub struct Ground {
     pub broken: Arc<dyn Provider>,
     /// By one that works: to judge.
     pub direct: Arc<dyn Provider>,
+    /// Further clouds, each by a network that breaks and by one that works.
+    pub beside: Vec<[Arc<dyn Provider>; 2]>,
     /// In front of the server.
     pub faults: Faults,
     /// Between adapter and network.
@@ -38,6 +40,16 @@ pub struct Ground {
     pub leave_out: &'static [&'static str],
     /// So long a step may take.
     pub step_timeout_s: u32,
+}
+
+impl Ground {
+    fn broken(&self) -> Vec<Arc<dyn Provider>> {
+        self.beside.iter().map(|[broken, _]| broken).chain([&self.broken]).cloned().collect()
+    }
+
+    fn direct(&self) -> Vec<Arc<dyn Provider>> {
+        self.beside.iter().map(|[_, direct]| direct).chain([&self.direct]).cloned().collect()
+    }
 }
 
 /// What came of all runs.
@@ -78,9 +90,11 @@ pub async fn offers(provider: &dyn Provider) -> Vec<Offer> {
 }
 
 async fn plan(ground: &Ground) -> Plan {
-    let offers = offers(&*ground.direct).await;
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
-    builder.extend(offers.into_iter().filter(|offer| !ground.leave_out.contains(&offer.sku.as_str())));
+    for provider in ground.direct() {
+        let offers = offers(&*provider).await.into_iter();
+        builder.extend(offers.filter(|offer| !ground.leave_out.contains(&offer.sku.as_str())));
+    }
     let blueprint = Blueprint::from_yaml(&ground.blueprint).expect("a blueprint");
     compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
         .expect("a plan")
@@ -110,14 +124,13 @@ fn rules(random: &mut StdRng) -> (Value, usize) {
 
 async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
     // A server may close a connection that was idle just when the judge asks: it asks again.
-    let judge = layers::recommended(ground.direct.clone());
+    let judges: Vec<_> = ground.direct().into_iter().map(layers::recommended).collect();
     let mut random = StdRng::seed_from_u64(seed);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
-    let engine = |provider: &Arc<dyn Provider>| {
-        let layered = layers::recommended(provider.clone());
+    let engine = |providers: Vec<Arc<dyn Provider>>| {
+        let layered = providers.into_iter().map(|it| (it.id().clone(), layers::recommended(it)));
         // Whoever takes a step over looks for as long as a claim lasts.
-        Engine::new(BTreeMap::from([(provider.id().clone(), layered)]), ledger.clone())
-            .with_claim_ttl(TAKE_OVER)
+        Engine::new(layered.collect(), ledger.clone()).with_claim_ttl(TAKE_OVER)
     };
     let policy = Policy::default()
         .with_step_timeout_s(ground.step_timeout_s)
@@ -127,7 +140,7 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
     sum.faults += count;
     ground.faults.rules(&rules).await;
     ground.storm.set(seed, if random.random_bool(0.5) { 0.15 } else { 0.0 });
-    let first = engine(&ground.broken);
+    let first = engine(ground.broken());
     let order = first.accept(plan.clone(), policy, None).await.expect("accepted").id;
     // One in three is given up half-way, as when its process dies.
     let patience = if random.random_bool(0.33) { random.random_range(5..400) } else { 600_000 };
@@ -136,7 +149,7 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
     // A request that its driver no longer waits for may still be on its way: it must not be counted as a late one of the test.
     ground.faults.rules(&json!([])).await;
     ground.storm.set(seed, 0.0);
-    let second = engine(&ground.direct);
+    let second = engine(ground.direct());
     // What the first one held is given back by a task of its own, which may come a moment later.
     let driven = loop {
         match second.drive(&order).await {
@@ -158,7 +171,7 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
         .steps
         .iter()
         .filter_map(|step| match &step.state {
-            StepState::Committed { service } => Some(service.id.to_string()),
+            StepState::Committed { service } => Some(format!("{}: {}", step.provider, service.id)),
             _ => None,
         })
         .collect();
@@ -170,12 +183,19 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
         }
         other => panic!("seed {seed}: the order is {other:?}: {:?}", order.reason),
     }
-    let exists =
-        of_order(&*judge, &order.steps.iter().map(|step| step.key.clone()).collect::<Vec<_>>()).await;
-    let ids: BTreeSet<String> = exists.iter().map(|service| service.id.to_string()).collect();
+    let keys: Vec<_> = order.steps.iter().map(|step| step.key.clone()).collect();
+    let mut exists = Vec::new();
+    for judge in &judges {
+        exists.extend(of_order(&**judge, &keys).await);
+    }
+    let name = |service: &Service| format!("{}: {}", service.provider, service.id);
+    let ids: BTreeSet<String> = exists.iter().map(name).collect();
     assert_eq!(ids, expected, "seed {seed}: what exists is not what the ledger holds; rules {rules}");
     assert_eq!(ids.len(), exists.len(), "seed {seed}: listed twice");
-    end_all(&*judge, exists).await;
+    for judge in &judges {
+        let own = exists.iter().filter(|service| service.provider == *judge.id()).cloned().collect();
+        end_all(&**judge, own).await;
+    }
 }
 
 /// Nothing is left for the next run. A network ends after the machines in it: what is refused is tried again after the others.
