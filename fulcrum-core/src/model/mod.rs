@@ -91,7 +91,7 @@ pub use plan::{Amount, Measures, OfferMode, Plan, Proof, Stage, Statistics, Stop
 pub use policy::{FailOver, Policy};
 pub(crate) use price::payments;
 pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "sandbox"))]
 pub(crate) use public_key::is_public_key;
 pub use purchase_option::{PricingCategory, PurchaseOption};
 pub use recorded::RecordedKind;

@@ -12,10 +12,16 @@ use serde::Deserialize;
 use crate::model::{DocumentError, parse_json};
 
 /// Default credentials of the adapters, and the API host that each may be sent to. `*` stands for a region's name.
-const DEFAULT_CREDENTIALS: [(&str, &str); 8] = [
+const DEFAULT_CREDENTIALS: [(&str, &str); 14] = [
     ("env:AWS_ACCESS_KEY_ID", "ec2.*.amazonaws.com"),
+    ("env:AWS_ACCESS_KEY_ID", "elasticloadbalancing.*.amazonaws.com"),
+    ("env:AWS_ACCESS_KEY_ID", "s3.*.amazonaws.com"),
     ("env:AWS_SECRET_ACCESS_KEY", "ec2.*.amazonaws.com"),
+    ("env:AWS_SECRET_ACCESS_KEY", "elasticloadbalancing.*.amazonaws.com"),
+    ("env:AWS_SECRET_ACCESS_KEY", "s3.*.amazonaws.com"),
     ("env:AWS_SESSION_TOKEN", "ec2.*.amazonaws.com"),
+    ("env:AWS_SESSION_TOKEN", "elasticloadbalancing.*.amazonaws.com"),
+    ("env:AWS_SESSION_TOKEN", "s3.*.amazonaws.com"),
     ("env:EXOSCALE_API_KEY", "api-*.exoscale.com"),
     ("env:EXOSCALE_API_SECRET", "api-*.exoscale.com"),
     ("env:HCLOUD_TOKEN", "api.hetzner.cloud"),
@@ -417,6 +423,8 @@ mod tests {
             ("env:EXOSCALE_API_KEY", exoscale, "api-ch-gva-2.exoscale.com"),
             ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2.eu-central-1.amazonaws.com"),
             ("file:token", aws, "ec2.us-gov-west-1.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "s3.eu-west-3.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "elasticloadbalancing.eu-west-3.amazonaws.com"),
             ("env:OSB_PASSWORD", None, "broker.example"),
             ("env:OSB_PASSWORD", hetzner, "a.broker.example"),
         ] {
@@ -438,6 +446,10 @@ mod tests {
             ("env:AWS_SECRET_ACCESS_KEY", aws, "abc123.execute-api.eu-central-1.amazonaws.com"),
             ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2.s3.amazonaws.com"),
             ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2.s3-eu-west-1.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "s3.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "s3.s3.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "evil.s3.eu-west-3.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "elasticloadbalancing.s3.amazonaws.com"),
             ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2.a.eu-central-1.amazonaws.com"),
             ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2..amazonaws.com"),
             ("env:EXOSCALE_API_KEY", exoscale, "evil.exoscale.com"),

@@ -18,7 +18,7 @@ pub mod conformance;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod layers;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "sandbox"))]
 #[allow(dead_code, reason = "each adapter uses its own part")]
 mod portable;
 #[cfg(feature = "sandbox")]
@@ -37,5 +37,7 @@ pub use error::{BoxError, Call, ErrorContext, ErrorKind, ProviderError, Result};
 pub use exact_match::{
     Line, Priced, Sold, SoldSize, check_exact, check_settings, find_exact, find_exact_in_zones,
 };
+#[cfg(any(feature = "http", feature = "sandbox"))]
+pub use portable::portable_settings;
 pub(crate) use sanitise::{foreign_text, single_line};
 pub(crate) use stream_limits::StreamLimits;

@@ -1,10 +1,6 @@
 //! Whole orders at a real server behind a network that breaks: what the engine promises holds on top of an adapter.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use fulcrum_core::{
     catalogue::{CatalogueBuilder, Rates},

@@ -23,6 +23,22 @@ pub(in crate::provider) fn network_of(kinds: impl Into<Vec<OfferKind>>, about: &
     word(Relation::Network.word(), SettingType::Reference, kinds, about)
 }
 
+/// `nodes_of` of machines.
+pub(in crate::provider) fn nodes_of() -> DeclaredSetting {
+    let about = "the Kubernetes cluster of which it is a node";
+    word(Relation::NodesOf.word(), SettingType::Reference, [OfferKind::Machine], about)
+}
+
+/// `engine` of databases, of those that a provider has.
+pub(in crate::provider) fn database_engine(value: SettingType) -> DeclaredSetting {
+    word("engine", value, [OfferKind::Database], "the database's software, such as postgresql")
+}
+
+/// `version` of some kinds.
+pub(in crate::provider) fn version(kinds: impl Into<Vec<OfferKind>>) -> DeclaredSetting {
+    word("version", SettingType::Text, kinds, "the version of the software, such as 17 or 1.33")
+}
+
 /// `listen` of load balancers.
 pub(in crate::provider) fn listen() -> DeclaredSetting {
     let about = format!("the port at which it listens; {DEFAULT_PORT} if it is left out");

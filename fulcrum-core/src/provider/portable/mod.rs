@@ -18,12 +18,13 @@ use std::collections::BTreeMap;
 pub(in crate::provider) use self::{
     first_boot::{FirstBoot, KeyWords},
     kinds::{
-        attach, bucket, check, cidr, listen, network_of, ports, protocol, target_port, targets, versioning,
+        attach, bucket, check, cidr, database_engine, listen, network_of, nodes_of, ports, protocol,
+        target_port, targets, version, versioning,
     },
     system::System,
 };
 use crate::{
-    model::{DeclaredSetting, OfferKind, SettingType, setting_text},
+    model::{DeclaredSetting, DeclaredSettings, OfferKind, Relation, SettingType, setting_text},
     provider::ProvisionRequest,
 };
 
@@ -64,6 +65,46 @@ fn word(name: &str, value: SettingType, about: &str) -> DeclaredSetting {
 /// A setting of this provider's own, of machines.
 pub(in crate::provider) fn own(name: &str, value: SettingType, about: &str) -> DeclaredSetting {
     DeclaredSetting::new(name, value).of([OfferKind::Machine]).about(about)
+}
+
+/// All portable words, of every kind of product: what a sandbox takes that stands for any real cloud.
+///
+/// ```
+/// use fulcrum_core::{model::OfferKind, provider::portable_settings};
+/// let settings = serde_json::from_str(r#"{ "listen": 443, "check": "/health" }"#)?;
+/// assert_eq!(portable_settings().fault(OfferKind::LoadBalancer, &settings), None);
+/// assert!(portable_settings().fault(OfferKind::Machine, &settings).is_some());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn portable_settings() -> DeclaredSettings {
+    let text = |words: &[&str]| SettingType::Choice(words.iter().map(|word| (*word).to_owned()).collect());
+    let all = OfferKind::ALL.map(|(kind, _)| kind);
+    let of_machines = [
+        hostname("the name of the host"),
+        image("an operating system, such as debian-13"),
+        ssh_keys(SettingType::PublicKey, "who may log in"),
+        user_data("a document for cloud-init"),
+        nodes_of(),
+    ];
+    let of_others = [
+        attach(),
+        bucket("the name of the bucket, or its beginning"),
+        check(),
+        cidr("the network's range of addresses"),
+        database_engine(SettingType::Text),
+        labels_of_kinds(all, "the customer's own words"),
+        listen(),
+        network_of(
+            all.into_iter().filter(|kind| Relation::Network.is_of(*kind)).collect::<Vec<_>>(),
+            "the private network in which it stands",
+        ),
+        protocol(text(&["tcp", "http"])),
+        target_port(),
+        targets(),
+        version([OfferKind::Database, OfferKind::Kubernetes]),
+        versioning(),
+    ];
+    of_machines.into_iter().chain(of_others).collect()
 }
 
 /// The customer's labels of a request.

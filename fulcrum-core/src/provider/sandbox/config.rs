@@ -9,7 +9,7 @@ use super::{FaultRule, Sandbox, duration_limits, state::file_name};
 use crate::{
     model::{DeclaredSettings, ProviderId, SkuId},
     provider::{
-        AccessDenied, Base, IdempotencyClass,
+        AccessDenied, Base, IdempotencyClass, portable_settings,
         table::{Table, TableError},
     },
 };
@@ -44,7 +44,7 @@ pub struct SandboxConfig {
     /// How long a reservation lasts, in milliseconds; zero for a cloud without reservations.
     #[serde(default, deserialize_with = "duration_limits::time")]
     pub reserves_for_ms: u64,
-    /// The settings that it takes: names, or declarations with types; none to accept any.
+    /// The settings that it takes: names, or declarations with types; the portable ones if it is left out.
     #[serde(default)]
     pub settings: Option<DeclaredSettings>,
     /// The stock of each SKU.
@@ -136,9 +136,7 @@ impl SandboxConfig {
             builder = builder.idempotency(class);
         }
         builder = builder.list_lag(self.list_lag_ms);
-        if let Some(declared) = &self.settings {
-            builder = builder.declared_settings(declared.clone());
-        }
+        builder = builder.declared_settings(self.settings.clone().unwrap_or_else(portable_settings));
         builder = builder.reservation_ttl(Duration::from_millis(self.reserves_for_ms));
         if let Some(quota) = self.quota {
             builder = builder.quota(quota);

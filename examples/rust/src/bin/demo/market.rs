@@ -9,7 +9,7 @@ use fulcrum_core::{
     ledger::SqliteLedger,
     model::{Blueprint, Constraint, FailureDomain, MaxDistinct, Plan, ProviderId},
     provider::{
-        Call,
+        Call, portable_settings,
         sandbox::{Fault, FaultRule, Sandbox},
         table::Table,
     },
@@ -61,6 +61,7 @@ pub(crate) async fn open(
         let of_it = faults.iter().filter(|(provider, _)| *provider == table.provider);
         let cloud = Sandbox::builder(table.provider.clone(), table.offers)
             .seed(arguments.seed)
+            .declared_settings(portable_settings())
             .latency(ms(5), ms(20))
             .operation(ms(100), ms(600));
         let cloud = of_it.fold(cloud, |cloud, (_, fault)| cloud.fault(fault.clone()));

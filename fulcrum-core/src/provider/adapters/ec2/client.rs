@@ -126,7 +126,7 @@ impl Cloud {
             };
             let Some(of_machines) = signed(ApiName::Ec2)? else { continue };
             let mut further = BTreeMap::new();
-            for api in ApiName::FURTHER {
+            for api in config.kinds.iter().filter_map(|kind| ApiName::of(*kind)) {
                 further.extend(signed(api)?.map(|client| (api, client)));
             }
             let place = Place { zone: None, ..(*offer.place).clone() };

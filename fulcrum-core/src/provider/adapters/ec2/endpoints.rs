@@ -16,9 +16,6 @@ pub(super) enum ApiName {
 }
 
 impl ApiName {
-    /// All but EC2.
-    pub(super) const FURTHER: [Self; 2] = [Self::LoadBalancing, Self::S3];
-
     /// In signatures, host names, and the configuration's `endpoints`.
     pub(super) fn name(self) -> &'static str {
         match self {
