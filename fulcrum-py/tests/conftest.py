@@ -31,7 +31,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
         "providers": [provider("alpha", "10.00"), provider("beta", "12.5")],
     }
     (tmp_path / "catalogue.json").write_text(json.dumps(catalogue))
-    sandbox = {"catalogue": str(tmp_path / "catalogue.json"), "seed": 7, "operation_ms": [5, 20]}
+    sandbox = {"catalogue": str(tmp_path / "catalogue.json"), "seed": 7, "operation_ms": [5, 20], "settings": ["image", "it"]}
     return {"ledger": str(tmp_path / "orders.db"), "providers": [{"sandbox": sandbox}]}
 
 

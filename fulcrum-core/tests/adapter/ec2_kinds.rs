@@ -1,26 +1,20 @@
 //! The kinds of product beside machines at a server that speaks AWS's APIs.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use fulcrum_core::{
-    model::{IdempotencyKey, Offer, OfferKind, Service, ServiceStatus},
+    model::{Offer, OfferKind, Service, ServiceStatus},
     provider::{
-        ErrorKind, OperationHandle, OperationStatus, Provider, ProvisionRequest,
+        ErrorKind, OperationHandle, Provider, ProvisionRequest,
         adapters::ec2::{self, Ec2},
         conformance::{SuiteConfig, check_provider},
-        http::{Method, RawRequest, RawResponse, Transport, TransportError},
+        http::Transport,
     },
 };
 use serde_json::{Value, json};
 
 use crate::{
+    dying,
     ec2::{Desk, end, key, left, live, made, moto},
     peers::{self, Faults, host_of, orders::Ground, stormy::Stormy},
 };
@@ -315,61 +309,12 @@ async fn the_shipped_blueprint_is_bought_at_two_providers() {
     }
 }
 
-/// A process that dies at one of its requests with an effect: just before it is sent, or just after. Nothing is sent then.
-#[derive(Debug)]
-struct Dying {
-    inner: Arc<dyn Transport>,
-    lives_for: usize,
-    sends_the_last: bool,
-    sent: AtomicUsize,
-}
-
-#[async_trait]
-impl Transport for Dying {
-    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
-        let is_dead = self.sent.load(Ordering::SeqCst) > self.lives_for;
-        let has_effect = request.method != Method::GET;
-        if is_dead || (has_effect && self.sent.fetch_add(1, Ordering::SeqCst) == self.lives_for) {
-            if !is_dead && self.sends_the_last {
-                self.inner.send(request).await?;
-            }
-            return Err(TransportError::OutcomeUnknown("the process has ended".into()));
-        }
-        self.inner.send(request).await
-    }
-}
-
-/// Polls until the end, or until the process has died.
-async fn polled(cloud: &dyn Provider, handle: &OperationHandle) -> Option<OperationStatus> {
-    for _ in 0..600 {
-        match cloud.poll(handle).await {
-            Ok(OperationStatus::Running { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
-            Ok(over) => return Some(over),
-            Err(_) => return None,
-        }
-    }
-    panic!("{} does not end", handle.as_str());
-}
-
-/// What the next process does, which has the key alone.
-async fn continued(cloud: &dyn Provider, request: &ProvisionRequest, key: &IdempotencyKey) -> Service {
-    let found = cloud.find_by_key(key).await.expect("looked up");
-    let operation = match found {
-        Some(service) if service.status == ServiceStatus::Starting => {
-            cloud.resume_operation(request, &service).await.expect("asked").expect("it goes on")
-        }
-        Some(service) => return service,
-        None => cloud.provision(request, key).await.expect("ordered"),
-    };
-    made(cloud, &operation).await
-}
-
 #[tokio::test]
 async fn a_process_may_die_at_each_request_of_each_kind() {
     let Some((peer, desk)) = moto() else { return };
     let direct = cloud(&desk, json!({}));
     let web = bought(&direct, OfferKind::Machine, json!({})).await;
-    let (mut deaths, mut endings) = (0, 0);
+    let mut requests = Vec::new();
     for kind in KINDS {
         let settings = match kind {
             OfferKind::BlockStorage | OfferKind::PublicIp => json!({ "attach": web.id }),
@@ -377,56 +322,77 @@ async fn a_process_may_die_at_each_request_of_each_kind() {
             OfferKind::ObjectStorage => json!({ "versioning": true }),
             _ => json!({}),
         };
-        let request = request(&direct, kind, settings).await;
-        for lives_for in 0.. {
-            let mut is_over = false;
-            for sends_the_last in [false, true] {
-                let dying = |at| {
-                    Arc::new(Dying {
-                        inner: live(),
-                        lives_for: at,
-                        sends_the_last,
-                        sent: AtomicUsize::new(0),
-                    })
-                };
-                let (first, key) = (cloud(&desk, json!({})).with_transport(dying(lives_for)), key());
-                let mut is_bought = false;
-                if let Ok(handle) = first.provision(&request, &key).await {
-                    is_bought = polled(&first, &handle).await.is_some();
-                }
-                let service = continued(&cloud(&desk, json!({})), &request, &key).await;
-                assert_eq!(service.status, ServiceStatus::Running, "{kind}, {lives_for}: {service:?}");
-                let of_key: Vec<_> =
-                    left(&direct).await.into_iter().filter(|it| it.key.as_ref() == Some(&key)).collect();
-                assert_eq!(of_key.len(), 1, "{kind}, {lives_for}: {of_key:?}");
-                let whole = direct.describe(&service.id).await.expect("described").expect("it is there");
-                assert_eq!(whole.attributes, service.attributes, "{kind}, {lives_for}");
-                // And at its end.
-                let second = cloud(&desk, json!({})).with_transport(dying(lives_for));
-                let mut is_ended = false;
-                if let Ok(handle) = second.release(&service.id, &key).await {
-                    is_ended = polled(&second, &handle).await.is_some();
-                }
-                let third = cloud(&desk, json!({}));
-                if let Some(found) = third.find_by_key(&key).await.expect("looked up") {
-                    assert!(!is_ended, "{kind}, {lives_for}: {found:?} is left");
-                    end(&third, &found).await;
-                }
-                assert_eq!(third.find_by_key(&key).await.expect("looked up"), None);
-                deaths += usize::from(!is_bought);
-                endings += usize::from(!is_ended);
-                is_over = is_bought && is_ended;
-            }
-            if is_over {
-                break;
-            }
-        }
-        let all = left(&direct).await;
-        assert!(matches!(all.as_slice(), [one] if one.id == web.id), "{kind}: {all:?}");
+        requests.push(request(&direct, kind, settings).await);
     }
+    let over = |transport: Arc<dyn Transport>| {
+        Arc::new(cloud(&desk, json!({})).with_transport(transport)) as Arc<dyn Provider>
+    };
+    let deaths = dying::at_each_request("ec2", &requests, &live(), &over).await;
+    assert!(deaths.purchases > 30 && deaths.releases > 20, "{deaths:?}");
     end(&direct, &web).await;
-    println!("figure: {deaths} deaths in purchases, {endings} in releases: nothing doubled, nothing left");
-    assert!(deaths > 30 && endings > 20, "{deaths} {endings}");
+    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0\n", "nothing is left");
+}
+
+#[tokio::test]
+async fn what_is_doubled_or_not_ours_or_not_configured_stays() {
+    let Some((peer, desk)) = moto() else { return };
+    let cloud = cloud(&desk, json!({}));
+    // Two requests of one key, as after a lost answer: each is a service, and the end of one is not that of the other.
+    let (address, twice) = (request(&cloud, OfferKind::PublicIp, json!({})).await, key());
+    for _ in 0..2 {
+        cloud.provision(&address, &twice).await.expect("ordered");
+    }
+    let both = left(&cloud).await;
+    assert_eq!(both.len(), 2, "{both:?}");
+    end(&cloud, &both[1]).await;
+    assert!(cloud.describe(&both[0].id).await.expect("described").is_some(), "the other one stays");
+
+    // A kind that is taken out of the configuration is not gone.
+    let without = desk.cloud(json!({ "kinds": ["machine"] }));
+    let refused = without.describe(&both[0].id).await.expect_err("nobody looks there");
+    assert!(
+        matches!(&refused.kind, ErrorKind::InvalidRequest { message } if message.contains("kinds")),
+        "{refused}"
+    );
+    assert!(without.release(&both[0].id, &key()).await.is_err());
+    assert!(!without.capabilities().covers(OfferKind::PublicIp, &both[0].place));
+    end(&cloud, &both[0]).await;
+
+    // What others add keeps a service, and all of its parts, from ending.
+    let network = bought(&cloud, OfferKind::Network, json!({})).await;
+    let balancer = bought(&cloud, OfferKind::LoadBalancer, json!({ "network": network.id })).await;
+    let add = "
+import boto3
+e, b = boto3.client('ec2'), boto3.client('elbv2')
+vpc = [v for v in e.describe_vpcs()['Vpcs'] if v.get('Tags')][0]['VpcId']
+e.create_subnet(VpcId=vpc, CidrBlock='10.0.255.0/28')
+group = b.create_target_group(Name='other', Protocol='TCP', Port=81, VpcId=vpc)['TargetGroups'][0]['TargetGroupArn']
+arn = b.describe_load_balancers()['LoadBalancers'][0]['LoadBalancerArn']
+print(b.create_listener(LoadBalancerArn=arn, Protocol='TCP', Port=81, DefaultActions=[{'Type': 'forward', 'TargetGroupArn': group}])['Listeners'][0]['ListenerArn'])
+";
+    let listener = python(&peer, add);
+    for (service, word) in [(&balancer, "listener"), (&network, "subnet")] {
+        let refused = cloud.release(&service.id, &key()).await.expect_err(word);
+        assert!(
+            matches!(&refused.kind, ErrorKind::Conflict { message } if message.contains(word)),
+            "{refused}"
+        );
+        let whole = cloud.describe(&service.id).await.expect("described").expect("it is there");
+        assert_eq!(whole.attributes, service.attributes);
+    }
+    let take_away = format!(
+        "
+import boto3
+e, b = boto3.client('ec2'), boto3.client('elbv2')
+b.delete_listener(ListenerArn='{}')
+b.delete_target_group(TargetGroupArn=b.describe_target_groups(Names=['other'])['TargetGroups'][0]['TargetGroupArn'])
+[e.delete_subnet(SubnetId=s['SubnetId']) for s in e.describe_subnets()['Subnets'] if s['CidrBlock'] == '10.0.255.0/28']
+",
+        listener.trim()
+    );
+    python(&peer, &take_away);
+    end(&cloud, &balancer).await;
+    end(&cloud, &network).await;
     assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0\n", "nothing is left");
 }
 

@@ -18,6 +18,7 @@ mod clock_skew;
 mod configuration_changes;
 #[cfg(all(feature = "adapters", feature = "sqlite"))]
 mod dry_run;
+mod dying;
 #[cfg(feature = "ec2")]
 mod ec2;
 mod ec2_kinds;

@@ -24,7 +24,7 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
         (
             "openstack",
             "keystone, nova, glance, neutron: real servers",
-            adapters::openstack::capabilities(30_000),
+            adapters::openstack::capabilities(30_000, &adapters::openstack::all_kinds()),
         ),
         ("osb", "openbrokerapi, a real server", adapters::osb::capabilities(10_000)),
         ("proxmox", "fakepve, a real server", adapters::proxmox::capabilities(10_000)),

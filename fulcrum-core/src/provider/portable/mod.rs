@@ -8,6 +8,7 @@
 //! | `attach`, `targets`, `network` | the provider's own ids of the services that a component names |
 //! | `listen`, `cidr`, `bucket`, … | the fields of load balancers, networks and buckets (`kinds.rs`) |
 
+mod cidr;
 mod first_boot;
 mod kinds;
 mod system;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 #[allow(unused_imports, reason = "each adapter uses its own part")]
 pub(in crate::provider) use self::{
+    cidr::Cidr,
     first_boot::{FirstBoot, KeyWords},
     kinds::{
         attach, bucket, check, cidr, database_engine, listen, network_of, nodes_of, ports, protocol,

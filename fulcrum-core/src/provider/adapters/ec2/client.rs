@@ -126,8 +126,15 @@ impl Cloud {
             };
             let Some(of_machines) = signed(ApiName::Ec2)? else { continue };
             let mut further = BTreeMap::new();
-            for api in config.kinds.iter().filter_map(|kind| ApiName::of(*kind)) {
-                further.extend(signed(api)?.map(|client| (api, client)));
+            for kind in &config.kinds {
+                let Some(api) = ApiName::of(*kind) else { continue };
+                let name = api.name();
+                let client = signed(api)?.ok_or_else(|| {
+                    HttpConfigError::Setting(format!(
+                        "kinds: {kind} needs the URL of {name}; set `endpoints: {{ {name}: … }}`, or leave the kind out"
+                    ))
+                })?;
+                further.insert(api, client);
             }
             let place = Place { zone: None, ..(*offer.place).clone() };
             regions.insert(id.clone(), Region::new(place, of_machines, further));

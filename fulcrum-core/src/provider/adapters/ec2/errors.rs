@@ -103,6 +103,16 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
         "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed" => {
             ErrorKind::NotFound { what: "the instance".to_owned() }
         }
+        // What was made a moment ago is not known everywhere yet.
+        "InvalidVpcID.NotFound"
+        | "InvalidInternetGatewayID.NotFound"
+        | "InvalidAllocationID.NotFound"
+        | "InvalidRouteTableID.NotFound"
+        | "RouteAlreadyExists"
+            if response.mutates() =>
+        {
+            ErrorKind::Conflict { message: said() }
+        }
         "InvalidVolume.NotFound" => ErrorKind::NotFound { what: "the volume".to_owned() },
         "LoadBalancerNotFound" => ErrorKind::NotFound { what: "the load balancer".to_owned() },
         "TargetGroupNotFound" => ErrorKind::NotFound { what: "the target group".to_owned() },

@@ -124,7 +124,7 @@ impl Ec2 {
                 .with_public_ipv4(cloud.config.public_ip)
         };
         let cloud = Arc::new(cloud);
-        let kit = Kit::new(cloud.clone(), kinds::products(&cloud.config.kinds));
+        let kit = Kit::new(cloud.clone(), kinds::products(), cloud.config.kinds.clone());
         Self { capabilities, cloud, kit }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Ec2Config, client::Cloud, endpoints::ApiName, wire::InstanceType};
+use super::{Ec2Config, client::Cloud, wire::InstanceType};
 use crate::{
     model::{Charge, Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
     provider::{
@@ -96,15 +96,16 @@ fn by_itself(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offe
             offer.kind
         ));
     }
-    let kind = offer.kind;
-    if let Some(api) = ApiName::of(kind)
-        && !matches!(config.urls().of(api, &offer.place.region), Ok(Some(_)))
-    {
-        let name = api.name();
-        return Err(format!("the URL of {name} is not known; set `endpoints: {{ {name}: … }}`"));
+    if offer.kind == OfferKind::LoadBalancer && config.public_ip {
+        let address =
+            ipv4_of(listed, &offer.place).ok_or_else(|| NO_ADDRESS.replace("machines", "load balancers"))?;
+        return Ok((0..MAX_PUBLIC_SUBNETS).fold(offer.clone(), |offer, _| with_row(offer, address)));
     }
     Ok(offer.clone())
 }
+
+/// Subnets of a load balancer with public addresses, at most: each has an address, which is a line of the offer.
+pub(super) const MAX_PUBLIC_SUBNETS: usize = 3;
 
 /// The products that are made, where a table has several of their kind: AWS's names of its types.
 const NETWORK_LOAD_BALANCER: &str = "network";

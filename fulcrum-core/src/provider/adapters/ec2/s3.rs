@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use futures::TryStreamExt;
 use serde_json::{Value, json};
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     endpoints::ApiName,
     errors::NO_TAGS,
     resources::Sort,
-    tags::{resource, tags_in, tags_of},
+    tags::{KEY_TAG, resource, tags_in, tags_of},
     wire,
 };
 use crate::{
@@ -24,7 +26,6 @@ use crate::{
         http::{Page, Request, Response, paginate},
     },
 };
-use futures::TryStreamExt;
 
 /// Hexadecimal digits at the end of a bucket's name.
 const DIGEST_CHARS: usize = 24;
@@ -60,6 +61,16 @@ pub(super) fn bucket_name(order: &Order) -> std::result::Result<String, String> 
     }
 }
 
+/// A request with a document in XML, and the checksum of it that S3 wants with some.
+fn with_document(request: Request, document: String) -> Request {
+    let digest = ring::digest::digest(&ring::digest::SHA256, document.as_bytes());
+    let digest = base64::engine::general_purpose::STANDARD.encode(digest);
+    request
+        .header("x-amz-sdk-checksum-algorithm", "SHA256")
+        .header("x-amz-checksum-sha256", &digest)
+        .xml(document)
+}
+
 /// Makes a bucket with its tags. Both requests may be repeated.
 pub(super) async fn create(cloud: &Cloud, order: &Order, call: Call) -> Result<String> {
     let name = bucket_name(order).map_err(|why| cloud.invalid_request(call, why))?;
@@ -70,14 +81,24 @@ pub(super) async fn create(cloud: &Cloud, order: &Order, call: Call) -> Result<S
     let client = cloud.client_of(ApiName::S3, region, call)?;
     // AWS's first region is the one that is not named.
     let request = Request::put(call, [name.as_str()]).for_sku(&order.sku);
-    let request = if region.as_str() == "us-east-1" { request } else { request.xml(body) };
+    let request = if region.as_str() == "us-east-1" { request } else { with_document(request, body) };
     client.send_ok(&request).await?;
     Ok(name)
 }
 
-/// Writes the tags of a bucket.
+/// Writes the tags of an order's bucket.
 pub(super) async fn tag(cloud: &Cloud, order: &Order, name: &str, call: Call) -> Result<()> {
-    let tags: String = tags_of(Sort::Bucket, order)
+    write_tags(cloud, &order.region, name, &tags_of(Sort::Bucket, order), call).await
+}
+
+async fn write_tags(
+    cloud: &Cloud,
+    region: &RegionId,
+    name: &str,
+    tags: &BTreeMap<String, String>,
+    call: Call,
+) -> Result<()> {
+    let tags: String = tags
         .iter()
         .map(|(name, value)| {
             let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -85,14 +106,14 @@ pub(super) async fn tag(cloud: &Cloud, order: &Order, name: &str, call: Call) ->
         })
         .collect();
     let body = format!("<Tagging><TagSet>{tags}</TagSet></Tagging>");
-    let request = Request::put(call, [name]).query("tagging", "").xml(body);
-    cloud.client_of(ApiName::S3, &order.region, call)?.send_ok(&request).await.map(drop)
+    let request = with_document(Request::put(call, [name]).query("tagging", ""), body);
+    cloud.client_of(ApiName::S3, region, call)?.send_ok(&request).await.map(drop)
 }
 
 /// Keeps older versions of objects.
 pub(super) async fn keep_versions(cloud: &Cloud, region: &RegionId, name: &str, call: Call) -> Result<()> {
     let body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>".to_owned();
-    let request = Request::put(call, [name]).query("versioning", "").xml(body);
+    let request = with_document(Request::put(call, [name]).query("versioning", ""), body);
     cloud.client_of(ApiName::S3, region, call)?.send_ok(&request).await.map(drop)
 }
 
@@ -130,7 +151,8 @@ async fn tags(
 
 fn bucket(name: &str, tags: &BTreeMap<String, String>, key: Option<&IdempotencyKey>) -> Resource {
     let found = resource(Sort::Bucket, name.to_owned(), tags, json!({ "tags": tags, "name": name }));
-    Resource { key: found.key.or_else(|| key.cloned()), ..found }
+    let told = tags.get(KEY_TAG).and_then(|key| IdempotencyKey::new(key).ok());
+    Resource { key: told.or_else(|| key.cloned()), ..found }
 }
 
 /// The buckets of a region with this key, or with any.
@@ -140,7 +162,7 @@ pub(super) async fn list(
     key: Option<&IdempotencyKey>,
     call: Call,
 ) -> Result<Vec<Resource>> {
-    let first = Request::get(call, []).query("max-buckets", PAGE_ROWS);
+    let first = Request::get(call, []).query("bucket-region", region).query("max-buckets", PAGE_ROWS);
     let start = first.clone();
     let read = move |_: &Request, response: &Response| {
         let document = wire::document(response)?;
@@ -166,7 +188,21 @@ pub(super) async fn list(
     };
     let mut found = Vec::new();
     for name in names.iter().filter(has_digest) {
-        let Some(tags) = tags(cloud, region, name, call).await? else { continue };
+        let tags = match (tags(cloud, region, name, call).await, key) {
+            (Ok(None), _) => continue,
+            (Ok(Some(tags)), _) => tags,
+            // Without a key in hand it may be anybody's, and in any region.
+            (Err(error), None) if !error.is_retryable() => {
+                tracing::debug!(%error, name, "a bucket that looks like one of this library's cannot be read");
+                continue;
+            }
+            (Err(error), _) => return Err(error),
+        };
+        // Its maker died before it wrote the tags. The name proves whose it is.
+        if let Some(key) = key.filter(|_| !tags.contains_key(KEY_TAG)) {
+            let own = BTreeMap::from([(KEY_TAG.to_owned(), key.to_string())]);
+            write_tags(cloud, region, name, &own, Call::Act).await?;
+        }
         let own = bucket(name, &tags, key);
         // Buckets of all regions are listed.
         if own.key.as_ref().is_some_and(|key| name.ends_with(&digest(key, region))) {

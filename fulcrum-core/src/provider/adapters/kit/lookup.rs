@@ -65,7 +65,7 @@ impl<A: Api> Kit<A> {
     ) -> Result<Option<Service>> {
         let call = Call::FindByKey;
         let look = |product| async move { Ok((product, self.parts(product, region, key, call).await?)) };
-        let all = self.products.iter().map(|product| look(&**product));
+        let all = self.configured().map(look);
         let found = future::try_join_all(all).await?;
         let Some((product, parts)) = found.into_iter().find(|(_, parts)| !parts.is_empty()) else {
             return Ok(None);
@@ -88,8 +88,8 @@ impl<A: Api> Kit<A> {
 
     async fn list(&self, region: &RegionId, call: Call) -> Result<Vec<Service>> {
         let mut services = Vec::new();
-        for product in self.products.iter() {
-            let lists = self.lists(&**product, region, None, call).await?.0;
+        for product in self.configured() {
+            let lists = self.lists(product, region, None, call).await?.0;
             let mut by_key: BTreeMap<IdempotencyKey, Parts> = BTreeMap::new();
             for (at, resource) in
                 lists.into_iter().enumerate().flat_map(|(at, list)| list.into_iter().map(move |it| (at, it)))
@@ -100,7 +100,7 @@ impl<A: Api> Kit<A> {
                 parts.0.get_mut(at).into_iter().for_each(|list| list.push(resource.clone()));
             }
             for parts in by_key.values() {
-                services.extend(self.each_service(&**product, region, parts, call)?);
+                services.extend(self.each_service(product, region, parts, call)?);
             }
         }
         Ok(services)
@@ -133,7 +133,7 @@ impl<A: Api> Kit<A> {
     ) -> Result<Option<Option<Service>>> {
         let call = Call::Describe;
         let Some(target) = self.target(service.as_str()) else { return Ok(None) };
-        self.check_region(&target.region, call)?;
+        self.check_configured(&target, call)?;
         let Some(resource) = self.get(&target, call).await? else { return Ok(Some(None)) };
         let mut parts = match &resource.key {
             Some(key) if target.product.parts().len() > 1 => {
@@ -160,6 +160,18 @@ impl<A: Api> Kit<A> {
             return Err(self.api.protocol_error(call, &message));
         }
         Ok(got)
+    }
+
+    /// Checks that a resource's kind and region are configured. What nobody looks for is not gone.
+    pub(super) fn check_configured(&self, target: &super::order::Target<'_, A>, call: Call) -> Result<()> {
+        self.check_region(&target.region, call)?;
+        let kind = target.product.kind();
+        match self.kinds.contains(&kind) {
+            true => Ok(()),
+            false => {
+                Err(self.api.invalid_request(call, format!("{kind} is not configured; add it to `kinds`")))
+            }
+        }
     }
 
     /// Checks that a region is configured. A resource in another region is not gone.

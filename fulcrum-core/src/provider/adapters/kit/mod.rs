@@ -18,7 +18,12 @@ mod order;
 mod purchase;
 mod release;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -139,6 +144,11 @@ impl Parts {
         self.0.get(at)?.iter().min_by(|a, b| a.id.cmp(&b.id))
     }
 
+    /// Whether a resource with this id is one of them.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.all().any(|part| part.id == id)
+    }
+
     fn is_empty(&self) -> bool {
         self.0.iter().all(Vec::is_empty)
     }
@@ -208,22 +218,31 @@ pub(super) trait Product<A: Api>: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct Kit<A: Api> {
     api: Arc<A>,
+    /// All that the adapter can buy.
     products: Arc<[Box<dyn Product<A>>]>,
+    /// What it buys by its configuration.
+    kinds: BTreeSet<OfferKind>,
     attempts: Arc<Attempts>,
 }
 
 impl<A: Api> Clone for Kit<A> {
     fn clone(&self) -> Self {
-        Self { api: self.api.clone(), products: self.products.clone(), attempts: self.attempts.clone() }
+        let (api, products, attempts) = (self.api.clone(), self.products.clone(), self.attempts.clone());
+        Self { api, products, kinds: self.kinds.clone(), attempts }
     }
 }
 
 impl<A: Api> Kit<A> {
-    pub(super) fn new(api: Arc<A>, products: Vec<Box<dyn Product<A>>>) -> Self {
-        Self { api, products: products.into(), attempts: Arc::default() }
+    /// All products of an adapter, of which it buys some kinds.
+    pub(super) fn new(api: Arc<A>, products: Vec<Box<dyn Product<A>>>, kinds: BTreeSet<OfferKind>) -> Self {
+        Self { api, products: products.into(), kinds, attempts: Arc::default() }
+    }
+
+    fn configured(&self) -> impl Iterator<Item = &dyn Product<A>> {
+        self.products.iter().map(|product| &**product).filter(|product| self.kinds.contains(&product.kind()))
     }
 
     fn product(&self, kind: OfferKind) -> Option<&dyn Product<A>> {
-        self.products.iter().find(|product| product.kind() == kind).map(|product| &**product)
+        self.configured().find(|product| product.kind() == kind)
     }
 }

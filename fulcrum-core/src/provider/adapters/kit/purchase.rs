@@ -11,11 +11,12 @@ use super::{
     order::{MAX_ORDER_BYTES, Operation, purchase_handle},
 };
 use crate::{
-    model::{IdempotencyKey, Service, ServiceStatus},
+    model::{IdempotencyKey, Service, ServiceId, ServiceStatus},
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
         adapters::{
             common::{RUNNING, failed},
+            operation_owner::OperationOwner,
             purchase_outcome::purchase_response,
         },
     },
@@ -79,6 +80,22 @@ enum Step {
     Over(OperationStatus),
 }
 
+/// What a request of a purchase under way has led to, if it is not done. What is busy is awaited, for as long as the step may take.
+fn sent(outcome: Result<Progress>) -> Result<Option<Step>> {
+    match outcome {
+        Ok(Progress::Running) => Ok(Some(Step::Sent)),
+        Ok(Progress::Done) => Ok(None),
+        Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => {
+            tracing::debug!(%error, "a part is busy");
+            Ok(Some(Step::Wait))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Requests with an effect that one call sends, so that it ends in time.
+const MAX_REQUESTS: usize = 4;
+
 impl<A: Api> Kit<A> {
     /// Whether the kit sells this kind.
     pub(in crate::provider::adapters) fn sells(&self, request: &ProvisionRequest) -> bool {
@@ -132,6 +149,25 @@ impl<A: Api> Kit<A> {
         }
     }
 
+    /// How far the purchase of a service of one part is whose handle other code wrote.
+    pub(in crate::provider::adapters) async fn poll_service(
+        &self,
+        service: &str,
+        owner: &OperationOwner,
+    ) -> Result<OperationStatus> {
+        let missing = || self.api.error(Call::Poll, ErrorKind::NotFound { what: service.to_owned() });
+        let id = ServiceId::new(service).map_err(|_| missing())?;
+        let found = self.describe(&id).await?.flatten().ok_or_else(missing)?;
+        if !owner.owns(found.key.as_ref()) {
+            return Err(self.api.error(Call::Poll, OperationOwner::stale_operation(service)));
+        }
+        Ok(match found.status {
+            ServiceStatus::Failed => failed("the cloud reports an error"),
+            ServiceStatus::Starting => RUNNING,
+            _ => OperationStatus::Succeeded(Some(found)),
+        })
+    }
+
     async fn poll_purchase(&self, order: &Order) -> Result<OperationStatus> {
         let call = Call::Poll;
         self.check_region(&order.region, call)?;
@@ -141,8 +177,7 @@ impl<A: Api> Kit<A> {
                 ErrorKind::NotFound { what: format!("the product {} of this operation", order.kind) },
             )
         })?;
-        // Each part and each connection is one request.
-        for _ in 0..=2 * product.parts().len() {
+        for _ in 0..MAX_REQUESTS {
             match self.step(product, order).await? {
                 Step::Sent => {}
                 Step::Wait => return Ok(RUNNING),
@@ -174,13 +209,13 @@ impl<A: Api> Kit<A> {
                     if !self.attempts.may_make(&order.key, at, self.api.list_lag()) {
                         return Ok(Step::Wait);
                     }
-                    self.api.create(*sort, order, body).await?;
-                    return Ok(Step::Sent);
+                    let made = self.api.create(*sort, order, body).await;
+                    return Ok(sent(made.map(|_| Progress::Running))?.unwrap_or(Step::Wait));
                 }
             }
         }
-        if product.connect(&self.api, order, &parts).await? == Progress::Running {
-            return Ok(Step::Sent);
+        if let Some(step) = sent(product.connect(&self.api, order, &parts).await)? {
+            return Ok(step);
         }
         let service = self.service(product, &order.region, &parts, call)?;
         self.attempts.forget(&order.key);

@@ -17,7 +17,7 @@ impl<A: Api> Kit<A> {
     ) -> Result<Option<Option<OperationHandle>>> {
         let call = Call::Release;
         let Some(target) = self.target(service.as_str()) else { return Ok(None) };
-        self.check_region(&target.region, call)?;
+        self.check_configured(&target, call)?;
         let Some(resource) = self.get(&target, call).await? else { return Ok(Some(None)) };
         let Some(key) = &resource.key else {
             let message = format!("{} was not made by this library; it is not changed", resource.id);
@@ -26,9 +26,39 @@ impl<A: Api> Kit<A> {
         if resource.state != State::Ending {
             let mut parts = self.parts(target.product, &target.region, key, call).await?;
             parts.keep(target.at, &resource);
+            let parts = self.ending_with(&target, parts, call)?;
             self.check_foreign(&target, &parts, call).await?;
         }
         Ok(Some(Some(self.release_handle(&target, key))))
+    }
+
+    /// How far the release of a service is whose handle other code wrote.
+    pub(in crate::provider::adapters) async fn poll_release_of(
+        &self,
+        service: &str,
+        owner: &OperationOwner,
+    ) -> Result<OperationStatus> {
+        match self.target(service) {
+            Some(target) => self.poll_release(&target, owner).await,
+            None => Ok(OperationStatus::Succeeded(None)),
+        }
+    }
+
+    /// The parts that end with a resource. A first part that was made twice ends alone: the other parts belong to the other one, as
+    /// nobody can tell. A further part is a service by itself only while there is no first one.
+    fn ending_with(&self, target: &Target<'_, A>, mut parts: Parts, call: Call) -> Result<Parts> {
+        let first = parts.0.first().map(Vec::as_slice).unwrap_or_default();
+        let others = first.iter().filter(|it| it.id != target.id).count();
+        if target.at > 0 && others > 0 {
+            let word = target.sort().map_or("part", ResourceType::word);
+            let message =
+                format!("the {word} {} belongs to a service that exists; release that one", target.id);
+            return Err(self.api.error(call, ErrorKind::Conflict { message }));
+        }
+        if others > 0 {
+            parts.0.iter_mut().for_each(|list| list.retain(|it| it.id == target.id));
+        }
+        Ok(parts)
     }
 
     async fn check_foreign(&self, target: &Target<'_, A>, parts: &Parts, call: Call) -> Result<()> {
@@ -50,7 +80,7 @@ impl<A: Api> Kit<A> {
         owner: &OperationOwner,
     ) -> Result<OperationStatus> {
         let call = Call::Poll;
-        self.check_region(&target.region, call)?;
+        self.check_configured(target, call)?;
         let read = self.get(target, call).await?;
         if let Some(read) = &read
             && !owner.may_release(read.key.as_ref()).map_err(|kind| self.api.error(call, kind))?
@@ -67,6 +97,7 @@ impl<A: Api> Kit<A> {
             // Lists may be older.
             None => parts.drop_part(target.at, &target.id),
         }
+        let parts = self.ending_with(target, parts, call)?;
         if parts.is_empty() {
             return Ok(OperationStatus::Succeeded(None));
         }
@@ -85,6 +116,13 @@ impl<A: Api> Kit<A> {
                         // A part is still letting go of another one.
                         Err(error)
                             if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) =>
+                        {
+                            false
+                        }
+                        // Some APIs call an order to end what is just being changed invalid.
+                        Err(error)
+                            if resource.state == State::Pending
+                                && matches!(error.kind, ErrorKind::InvalidRequest { .. }) =>
                         {
                             false
                         }

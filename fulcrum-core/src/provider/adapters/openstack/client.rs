@@ -61,6 +61,8 @@ pub(super) struct Cloud {
     listed: Vec<Offer>,
     /// What of it is sold.
     pub sold: Vec<Offer>,
+    /// Rows that are not sold, and why.
+    rejected: Vec<RejectedRow>,
     keystone: Client,
     session: Arc<Session>,
     client: Client,
@@ -106,8 +108,8 @@ impl Cloud {
         let regions = listed.iter().map(region).collect();
         let session = Session::new(keystone.clone(), Scope::of(&config.auth));
         let client = session.client();
-        let sold = offers::sold_rows(&listed);
-        Self { config, listed, sold, keystone, session, client, regions, names: Mutex::default() }
+        let (sold, rejected) = offers::sold_rows(&listed, &config.kinds());
+        Self { config, listed, sold, rejected, keystone, session, client, regions, names: Mutex::default() }
     }
 
     /// The redactor of this login.
@@ -123,7 +125,12 @@ impl Cloud {
 
     /// Rows that the lists of all services left out.
     pub(super) fn rejected(&self) -> Vec<RejectedRow> {
-        self.client.rejected()
+        self.rejected.iter().cloned().chain(self.client.rejected()).collect()
+    }
+
+    /// Whether a kind is sold in a region.
+    pub(super) fn sells(&self, kind: OfferKind, region: &RegionId) -> bool {
+        self.sold.iter().any(|offer| offer.kind == kind && offer.place.region == *region)
     }
 
     pub(super) fn id(&self) -> &ProviderId {

@@ -1,12 +1,15 @@
 //! The configuration of an OpenStack cloud.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{OpenStack, client::Cloud, errors::OpenStackErrors, session::Login};
 use crate::{
-    model::{ProviderId, RegionId},
+    model::{OfferKind, ProviderId, RegionId},
     provider::{
         Accept, Base,
         http::{Client, Credential, HttpConfig, HttpConfigError},
@@ -31,6 +34,9 @@ pub struct OpenStackConfig {
     /// Keystone's name of a region, where the price table has another one, such as `GRA: GRA11`.
     #[serde(default)]
     pub region_names: BTreeMap<RegionId, String>,
+    /// The kinds of product that are bought here; machines, and floating IPs with `floating_network`, if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<BTreeSet<OfferKind>>,
     /// A price table, as OpenStack tells no prices: a file or folder as a catalogue file is.
     pub catalogue: PathBuf,
     /// The interface of each service's endpoints.
@@ -153,6 +159,14 @@ fn default_page_size() -> u32 {
 }
 
 impl OpenStackConfig {
+    /// The kinds of product that are bought.
+    pub(super) fn kinds(&self) -> BTreeSet<OfferKind> {
+        self.kinds.clone().unwrap_or_else(|| {
+            let address = self.floating_network.as_ref().map(|_| OfferKind::PublicIp);
+            address.into_iter().chain([OfferKind::Machine]).collect()
+        })
+    }
+
     /// Reads the secret and the price table; paths start at `base`. Connects to nothing.
     ///
     /// # Errors

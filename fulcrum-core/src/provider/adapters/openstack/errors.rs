@@ -50,6 +50,13 @@ impl Said {
 
 /// The services' own words in a document.
 fn own(document: BTreeMap<String, Value>, status: u16) -> Option<Said> {
+    // Octavia's fields stand by themselves.
+    if let (Some(Value::String(message)), Some(Value::String(kind))) =
+        (document.get("faultstring"), document.get("faultcode"))
+    {
+        let (message, kind) = (message.clone(), kind.clone());
+        return Some(Said { message, kind, code: Value::Null, title: String::new() });
+    }
     let (name, said) = document.into_iter().find(|(_, said)| said.is_object())?;
     let is_own = |said: &Said| !said.message.is_empty() && said.is_own(&name, status);
     serde_json::from_value(said).ok().filter(is_own)
@@ -89,6 +96,7 @@ impl ErrorMapper for OpenStackErrors {
             &[
                 AbsenceRule::new(404, "/itemNotFound/message", ValueMatch::Text),
                 AbsenceRule::new(404, "/NeutronError/type", ValueMatch::EndsWith("NotFound")),
+                AbsenceRule::new(404, "/faultstring", ValueMatch::EndsWith("not found.")),
             ]
         }
     }
@@ -128,7 +136,7 @@ fn quota_of(message: &str) -> String {
 
 const NO_HOST_WORDS: [&str; 4] =
     ["No valid host was found", "Insufficient compute resources", "not enough hosts", "No more IP addresses"];
-const NO_QUOTA_WORDS: [&str; 2] = ["Quota exceeded", "Maximum number of"];
+const NO_QUOTA_WORDS: [&str; 3] = ["Quota exceeded", "Maximum number of", "Quota has been met"];
 
 /// The shortage that a server's fault means: no host, or no quota, which nova checks once more after it has made the record.
 pub(super) fn shortage_of(fault: &str) -> Option<Shortage> {

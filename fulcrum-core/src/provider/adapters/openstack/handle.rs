@@ -21,6 +21,7 @@ impl ResourceRef {
         Self { region: region.clone(), id: id.to_owned(), is_address: false }
     }
 
+    #[cfg(test)]
     pub(super) fn address(region: &RegionId, id: &str) -> Self {
         Self { region: region.clone(), id: id.to_owned(), is_address: true }
     }
@@ -33,7 +34,7 @@ impl ResourceRef {
         Some(Self { region: RegionId::new(region).ok()?, id: id.to_owned(), is_address })
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let prefix = if self.is_address { FLOATING_IP_PREFIX } else { "" };
         format!("{}/{prefix}{}", self.region, self.id)
     }
@@ -42,6 +43,11 @@ impl ResourceRef {
     pub(super) fn service(&self) -> Option<ServiceId> {
         ServiceId::new(self.text()).ok()
     }
+}
+
+/// The id of the network that a service's id names.
+pub(super) fn network_id<'a>(region: &RegionId, service: &'a str) -> Option<&'a str> {
+    service.strip_prefix(region.as_str())?.strip_prefix("/network/")
 }
 
 /// An operation under way.

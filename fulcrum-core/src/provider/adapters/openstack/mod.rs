@@ -2,26 +2,27 @@
 //!
 //! See `docs/adapters/openstack.md`.
 
-mod addresses;
 mod client;
 mod compute;
 mod config;
 mod dry_run;
 mod errors;
 mod handle;
+mod kinds;
 mod lifecycle;
+mod marks;
 mod offers;
 mod provision;
+mod resources;
+mod rest_api;
 mod scope;
 mod services;
 mod session;
+mod swift;
 mod usage;
 mod wire;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future, stream};
@@ -39,7 +40,7 @@ use crate::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
         TestedAgainst, UsagePeriod, UsageStream,
-        adapters::{self, common::CallErrors, operation_owner::OperationOwner},
+        adapters::{self, common::CallErrors, kit::Kit, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
         portable,
@@ -47,6 +48,7 @@ use crate::{
 };
 
 pub use config::{ApplicationCredentialAuth, Auth, OpenStackConfig, PasswordAuth};
+pub use kinds::all_kinds;
 pub use provision::FIELDS;
 
 /// One OpenStack cloud, as one login sees it.
@@ -54,10 +56,11 @@ pub use provision::FIELDS;
 pub struct OpenStack {
     capabilities: Capabilities,
     cloud: Arc<Cloud>,
+    kit: Kit<Cloud>,
 }
 
-/// The adapter's capabilities with this list lag.
-pub fn capabilities(list_lag_ms: u64) -> Capabilities {
+/// The adapter's capabilities, by list lag and kinds of product.
+pub fn capabilities(list_lag_ms: u64, kinds: &BTreeSet<OfferKind>) -> Capabilities {
     Capabilities {
         calls: vec![
             Call::Offers,
@@ -86,30 +89,21 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
                 portable::image("what the configuration's `images` says; the newest image of that name; else the newest with `os_distro` and `os_version`; or an id"),
                 portable::own("key_name", SettingType::Text, "the name of a key pair"),
                 portable::labels("metadata of the server"),
-                portable::own("network", SettingType::Text, "the name or id of a network"),
+                portable::network_of([OfferKind::Machine], "the private network; or the name or id of a network"),
                 portable::own("security_groups", SettingType::List(Box::new(SettingType::Text)), "names of security groups"),
                 portable::ssh_keys(SettingType::PublicKey, "by cloud-init"),
                 portable::user_data("as it is, up to 48 KiB"),
             ]
             .into_iter()
+            .chain(kinds::settings())
             .collect(),
         ),
-        attributes: Some(attributes()),
+        attributes: Some(kinds::attributes()),
         places: None,
-        kinds: None,
-        tested: BTreeMap::from([OfferKind::Machine, OfferKind::PublicIp].map(|kind| (kind, TestedAgainst::Server))),
+        kinds: Some(kinds.clone()),
+        tested: kinds.iter().map(|kind| (*kind, TestedAgainst::Server)).collect(),
         accept: None,
     }
-}
-
-/// What is told of machines and floating IPs.
-fn attributes() -> BTreeMap<OfferKind, BTreeSet<String>> {
-    let machine = ["public_ipv4", "private_ip", "address", "addresses", "name", "zone"];
-    let address = ["public_ipv4", "address"];
-    BTreeMap::from([
-        (OfferKind::Machine, machine.map(str::to_owned).into()),
-        (OfferKind::PublicIp, address.map(str::to_owned).into()),
-    ])
 }
 
 impl OpenStack {
@@ -118,9 +112,11 @@ impl OpenStack {
         let capabilities = Capabilities {
             places: Some(places),
             accept: cloud.config.accept,
-            ..capabilities(cloud.config.list_lag_ms)
+            ..capabilities(cloud.config.list_lag_ms, &cloud.config.kinds())
         };
-        Self { capabilities, cloud: Arc::new(cloud) }
+        let cloud = Arc::new(cloud);
+        let kit = Kit::new(cloud.clone(), kinds::products(), cloud.config.kinds());
+        Self { capabilities, cloud, kit }
     }
 
     /// The same adapter over another transport, such as a recording.
@@ -142,10 +138,6 @@ impl OpenStack {
         }
         let region = &target.region;
         Err(self.cloud.invalid_request(call, format!("{region} is not configured; add it to `regions`")))
-    }
-
-    fn sells_addresses(&self) -> bool {
-        self.cloud.config.floating_network.is_some()
     }
 }
 
@@ -187,21 +179,20 @@ impl Provider for OpenStack {
         let call = Call::Provision;
         check_settings(request, &self.capabilities).map_err(|kind| self.cloud.error(call, kind))?;
         match request.kind {
-            OfferKind::PublicIp if !request.settings.is_empty() => {
-                Err(self.cloud.invalid_request(call, "a public address takes no settings; leave them out"))
-            }
             OfferKind::Machine => provision::provision(&self.cloud, request, key).await,
-            OfferKind::PublicIp => addresses::provision(&self.cloud, request, key).await,
-            kind => Err(self.cloud.invalid_request(call, format!("this adapter does not sell {kind}"))),
+            _ => self.kit.provision(request, key).await,
         }
     }
 
     /// `poll` must run until the machine is there: then it records the machine's own disks.
     async fn resume_operation(
         &self,
-        _: &ProvisionRequest,
+        request: &ProvisionRequest,
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
+        if let Some(operation) = self.kit.resume(request, service) {
+            return Ok(Some(operation));
+        }
         let target =
             ResourceRef::parse(service.id.as_str()).filter(|_| service.status == ServiceStatus::Starting);
         let operation = target.map(Handle::Provision);
@@ -211,7 +202,7 @@ impl Provider for OpenStack {
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let look = |region: RegionId| async move {
             match services::find_in_region(&self.cloud, &region, key).await? {
-                None if self.sells_addresses() => addresses::find_in_region(&self.cloud, &region, key).await,
+                None => self.kit.find_in_region(&region, key).await,
                 found => Ok(found),
             }
         };
@@ -229,10 +220,10 @@ impl Provider for OpenStack {
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         let call = Call::Describe;
-        let Some(target) = self.resource_ref(service, call)? else { return Ok(None) };
-        if target.is_address {
-            return addresses::describe(&self.cloud, &target, call).await;
+        if let Some(described) = self.kit.describe(service).await? {
+            return Ok(described);
         }
+        let Some(target) = self.resource_ref(service, call)? else { return Ok(None) };
         match services::get(&self.cloud, &target, call).await? {
             Some(server) => services::service_of(&self.cloud, &target.region, &server, call).await.map(Some),
             None => Ok(None),
@@ -240,14 +231,10 @@ impl Provider for OpenStack {
     }
 
     fn services(&self) -> ServiceStream {
-        let mut lists = Vec::new();
-        for region in self.cloud.regions() {
-            lists.push(services::list_services(self.cloud.clone(), region.clone()));
-            if self.sells_addresses() {
-                lists.push(addresses::list(self.cloud.clone(), region, Call::Services));
-            }
-        }
-        bounded(self.id(), Call::Services, stream::iter(lists).flatten())
+        let list = |region| services::list_services(self.cloud.clone(), region);
+        let servers: Vec<_> = self.cloud.regions().into_iter().map(list).collect();
+        let all = stream::iter(servers).flatten().chain(self.kit.services());
+        bounded(self.id(), Call::Services, all)
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -257,14 +244,20 @@ impl Provider for OpenStack {
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let nothing = || OperationOwner::default().handle(&Handle::Nothing.text());
+        if let Some(operation) = self.kit.release(service).await? {
+            return Ok(operation.unwrap_or_else(nothing));
+        }
         match self.resource_ref(service, Call::Release)? {
-            None => Ok(OperationOwner::default().handle(&Handle::Nothing.text())),
-            Some(target) if target.is_address => addresses::release(&self.cloud, target).await,
+            None => Ok(nothing()),
             Some(target) => lifecycle::release(&self.cloud, target).await,
         }
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        if let Some(status) = self.kit.poll(operation).await? {
+            return Ok(status);
+        }
         let unknown = || {
             let what: String = operation.as_str().chars().take(200).collect();
             self.cloud.error(Call::Poll, ErrorKind::NotFound { what })
@@ -277,10 +270,9 @@ impl Provider for OpenStack {
         };
         let target = &self.check_region(target.clone(), Call::Poll)?;
         match &operation {
-            Handle::Release(_) if target.is_address => {
-                addresses::poll(&self.cloud, target, true, &owner).await
-            }
-            _ if target.is_address => addresses::poll(&self.cloud, target, false, &owner).await,
+            // As they were written before there was a kit.
+            Handle::Release(_) if target.is_address => self.kit.poll_release_of(&target.text(), &owner).await,
+            _ if target.is_address => self.kit.poll_service(&target.text(), &owner).await,
             Handle::Release(_) => lifecycle::poll_release(&self.cloud, target).await,
             _ => lifecycle::poll(&self.cloud, &operation, target, &owner).await,
         }

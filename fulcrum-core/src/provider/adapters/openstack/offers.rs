@@ -1,11 +1,11 @@
 //! Offers: rows of the price table that the cloud has.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{client::Cloud, wire};
 use crate::{
-    model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, ZoneId},
-    provider::{Call, OfferFilter, Result},
+    model::{Charge, Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, ZoneId},
+    provider::{Call, OfferFilter, RejectedRow, Result},
 };
 
 /// The age at which sizes are read again; prices are the table's.
@@ -38,25 +38,42 @@ async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
             }
         }
     }
-    if cloud.config.floating_network.is_some() {
-        offers.extend(listed.iter().filter(|offer| is_floating_ip(offer)).map(|offer| (*offer).clone()));
-    }
+    let others = listed.iter().filter(|offer| offer.kind != OfferKind::Machine);
+    let is_sold =
+        |offer: &&&Offer| offer.kind != OfferKind::PublicIp || cloud.config.floating_network.is_some();
+    offers.extend(others.filter(is_sold).map(|offer| (*offer).clone()));
     Ok(offers)
 }
 
-/// The machines and addresses of a price table that are sold on demand. No volume is made with a machine.
-pub(super) fn sold_rows(listed: &[Offer]) -> Vec<Offer> {
-    let is_sold = |offer: &Offer| {
+/// The rows of a price table that are sold on demand, and those that are left out. No volume is made with a machine. Others than
+/// machines are sold by region. A volume's type is the name of its row; of each other kind one product is made, so that a region has
+/// one row of it.
+pub(super) fn sold_rows(listed: &[Offer], kinds: &BTreeSet<OfferKind>) -> (Vec<Offer>, Vec<RejectedRow>) {
+    let (mut sold, mut rejected) = (Vec::new(), Vec::new());
+    let is_wanted = |offer: &&Offer| {
         offer.price.purchase_option == PurchaseOption::OnDemand
-            && (offer.kind == OfferKind::Machine || is_floating_ip(offer))
+            && kinds.contains(&offer.kind)
+            && (offer.kind == OfferKind::Machine || offer.place.zone.is_none())
     };
-    let sold = listed.iter().filter(|offer| is_sold(offer));
-    sold.map(|offer| Offer { elastic_disk: None, ..offer.clone() }).collect()
-}
-
-/// A public address is sold by region.
-fn is_floating_ip(offer: &Offer) -> bool {
-    offer.kind == OfferKind::PublicIp && offer.place.zone.is_none()
+    for offer in listed.iter().filter(is_wanted) {
+        let of_kind =
+            listed.iter().filter(|it| it.kind == offer.kind && it.place.region == offer.place.region);
+        let others = of_kind.filter(|it| it.sku != offer.sku).count();
+        let why = match offer.kind {
+            OfferKind::Machine => None,
+            OfferKind::BlockStorage if matches!(offer.price.charge, Charge::PerUnit { .. }) => None,
+            OfferKind::BlockStorage => Some("a volume is sold by size; give it a price per GiB".to_owned()),
+            kind if others > 0 => {
+                Some(format!("which {kind} is made cannot be told, as its region has several; keep one row"))
+            }
+            _ => None,
+        };
+        match why {
+            None => sold.push(Offer { elastic_disk: None, ..offer.clone() }),
+            Some(why) => rejected.push(RejectedRow::new(offer.id(), why)),
+        }
+    }
+    (sold, rejected)
 }
 
 /// The offer with the flavor's sizes.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     client::Cloud,
-    handle::{Handle, ResourceRef},
+    handle::{Handle, ResourceRef, network_id},
     services::KEY_FIELD,
     wire,
 };
@@ -109,7 +109,10 @@ pub(super) async fn provision(
         // Older versions do this by default.
         "auto" => {}
         name => {
-            let id = cloud.network(region, name, call).await?;
+            let id = match network_id(region, name) {
+                Some(id) => id.to_owned(),
+                None => cloud.network(region, name, call).await?,
+            };
             server.insert("networks".to_owned(), json!([{ "uuid": id }]));
         }
     }

@@ -284,29 +284,6 @@ pub(super) struct ServerUsage {
     pub hours: Decimal,
 }
 
-#[derive(Deserialize)]
-pub(super) struct FloatingIpReply {
-    pub floatingip: FloatingIp,
-}
-
-#[derive(Deserialize)]
-pub(super) struct FloatingIpPage {
-    pub floatingips: LenientList<FloatingIp>,
-    #[serde(default)]
-    pub floatingips_links: Vec<Link>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct FloatingIp {
-    pub id: String,
-    #[serde(default)]
-    pub floating_ip_address: Option<String>,
-    #[serde(default)]
-    pub description: Option<String>,
-    #[serde(default)]
-    pub status: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

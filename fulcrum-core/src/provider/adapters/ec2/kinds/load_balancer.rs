@@ -1,6 +1,6 @@
 //! Network load balancers (ELB version 2): the balancer, its group of targets, and the listener between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::{
     client::{Cloud, mutation_of, query_of},
     endpoints::ApiName,
+    offers::MAX_PUBLIC_SUBNETS,
     query_api::{Fields, fields, name_of},
     resources::Sort,
     subnets::{subnets, vpc_id},
@@ -65,8 +66,19 @@ impl Product<Cloud> for LoadBalancer {
             let why = "the account has no default network here; give the load balancer a `network`";
             return Err(cloud.invalid_request(call, why));
         }
-        let body = fields([("Name", name_of(&order.key)), ("Type", "network".to_owned())]);
-        let subnets = numbered("Subnets.member", "", subnets.into_iter().map(|(_, id)| id));
+        // A public address in each subnet is paid: as many as the offer has lines for.
+        let (scheme, most) = match cloud.config.public_ip {
+            true => ("internet-facing", MAX_PUBLIC_SUBNETS),
+            false => ("internal", usize::MAX),
+        };
+        let body = fields([
+            ("Name", name_of(&order.key)),
+            ("Scheme", scheme.to_owned()),
+            ("Type", "network".to_owned()),
+        ]);
+        let mut zones = BTreeSet::new();
+        let one_a_zone = subnets.into_iter().filter(|(zone, _)| zones.insert(zone.clone()));
+        let subnets = numbered("Subnets.member", "", one_a_zone.map(|(_, id)| id).take(most));
         Ok(Some(body.into_iter().chain(subnets).collect()))
     }
 
@@ -96,7 +108,8 @@ impl Product<Cloud> for LoadBalancer {
             cloud.change(API, &order.region, &register).await?;
             return Ok(Progress::Running);
         }
-        if !listeners(cloud, &order.region, &balancer, call).await?.is_empty() {
+        let listeners = listeners(cloud, &order.region, &balancer, call).await?;
+        if listeners.iter().any(|it| it.group.as_ref() == Some(&group)) {
             return Ok(Progress::Done);
         }
         let ports =
@@ -117,6 +130,21 @@ impl Product<Cloud> for LoadBalancer {
         Ok(Progress::Running)
     }
 
+    /// Listeners of others: they would end with the balancer.
+    async fn foreign(
+        &self,
+        cloud: &Cloud,
+        region: &RegionId,
+        parts: &Parts,
+        call: Call,
+    ) -> Result<Vec<String>> {
+        let Some(balancer) = arn(parts, BALANCER_INDEX) else { return Ok(Vec::new()) };
+        let own = arn(parts, TARGET_GROUP_INDEX);
+        let listeners = listeners(cloud, region, &balancer, call).await?;
+        let others = listeners.into_iter().filter(|it| own.is_some() && it.group != own);
+        Ok(others.map(|it| format!("the listener {}", it.arn)).collect())
+    }
+
     /// The listener holds the group of targets.
     async fn disconnect(&self, cloud: &Cloud, region: &RegionId, parts: &Parts) -> Result<Progress> {
         let Some(balancer) = arn(parts, BALANCER_INDEX) else { return Ok(Progress::Done) };
@@ -126,7 +154,7 @@ impl Product<Cloud> for LoadBalancer {
                 API,
                 Call::Release,
                 "DeleteListener",
-                &fields([("ListenerArn", listener.clone())]),
+                &fields([("ListenerArn", listener.arn.clone())]),
             );
             cloud.change(API, region, &request).await?;
         }
@@ -160,9 +188,22 @@ fn target_group(cloud: &Cloud, order: &Order, vpc: String, call: Call) -> Result
     Ok(body)
 }
 
+/// A listener, and the group of targets to which it forwards.
+struct Listener {
+    arn: String,
+    group: Option<String>,
+}
+
 /// The listeners of a load balancer.
-async fn listeners(cloud: &Cloud, region: &RegionId, balancer: &str, call: Call) -> Result<Vec<String>> {
+async fn listeners(cloud: &Cloud, region: &RegionId, balancer: &str, call: Call) -> Result<Vec<Listener>> {
     let listed = query_of(API, call, "DescribeListeners").query("LoadBalancerArn", balancer);
     let rows = cloud.rows(API, region, listed, "/DescribeListenersResult/Listeners").await?;
-    Ok(rows.iter().filter_map(|row| Some(row.get("ListenerArn")?.as_str()?.to_owned())).collect())
+    let text = |row: &Value, at: &str| row.pointer(at).and_then(Value::as_str).map(str::to_owned);
+    let listener = |row: &Value| {
+        Some(Listener {
+            arn: text(row, "/ListenerArn")?,
+            group: text(row, "/DefaultActions/0/TargetGroupArn"),
+        })
+    };
+    Ok(rows.iter().filter_map(listener).collect())
 }

@@ -18,16 +18,15 @@ use crate::{
     },
 };
 
-/// The products of some kinds.
-pub(super) fn products(kinds: &BTreeSet<OfferKind>) -> Vec<Box<dyn Product<Cloud>>> {
-    let all: Vec<Box<dyn Product<Cloud>>> = vec![
+/// All products.
+pub(super) fn products() -> Vec<Box<dyn Product<Cloud>>> {
+    vec![
         Box::new(block_storage::BlockStorage),
         Box::new(public_ip::PublicIp),
         Box::new(network::Network),
         Box::new(load_balancer::LoadBalancer),
         Box::new(object_storage::ObjectStorage),
-    ];
-    all.into_iter().filter(|product| kinds.contains(&product.kind())).collect()
+    ]
 }
 
 /// The kinds of all products, beside machines.

@@ -1,6 +1,6 @@
 //! Private networks: a VPC with a subnet in each zone and, where machines have public addresses, a way out.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -20,11 +20,10 @@ use crate::{
             common::CallErrors,
             kit::{Order, Parts, Product, Progress},
         },
+        portable::Cidr,
     },
 };
 
-/// The network's range where the order does not say.
-const DEFAULT_CIDR: &str = "10.0.0.0/16";
 /// Zones that get a subnet, at most.
 const MAX_SUBNETS: u8 = 8;
 /// Bits that tell that many subnets apart.
@@ -44,44 +43,17 @@ const FIRST_SUBNET_INDEX: usize = 2;
 #[derive(Debug)]
 pub(in super::super) struct Network;
 
-/// A range of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cidr {
-    first: u32,
-    bits: u8,
-}
-
-impl Cidr {
-    /// A range that a network with subnets can have; why not otherwise.
-    fn parse(text: &str) -> std::result::Result<Self, String> {
-        let longest = MAX_PREFIX_BITS - SUBNET_BITS;
-        let wrong = || {
-            format!(
-                "the cidr {text} is no range of a network here; write one such as {DEFAULT_CIDR}, with a prefix of {MIN_PREFIX_BITS} to {longest} bits"
-            )
-        };
-        let (address, bits) = text.split_once('/').ok_or_else(wrong)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
-        let bits: u8 = bits.parse().map_err(|_| wrong())?;
-        let is_fitting = (MIN_PREFIX_BITS..=longest).contains(&bits);
-        let first = u32::from(address);
-        let is_first = is_fitting && first.trailing_zeros() >= 32 - u32::from(bits);
-        if !is_first {
-            return Err(wrong());
-        }
-        Ok(Self { first, bits })
+/// The range of an order's network, and why it cannot be one here.
+fn range(setting: &dyn Fn(&str) -> Option<String>) -> std::result::Result<Cidr, String> {
+    let cidr = Cidr::of(setting)?;
+    let longest = MAX_PREFIX_BITS - SUBNET_BITS;
+    match (MIN_PREFIX_BITS..=longest).contains(&cidr.bits()) {
+        true => Ok(cidr),
+        false => Err(format!(
+            "a network here has a cidr with a prefix of {MIN_PREFIX_BITS} to {longest} bits; {cidr} has {}",
+            cidr.bits()
+        )),
     }
-
-    /// The range of one of its subnets.
-    fn subnet(self, number: u8) -> String {
-        let bits = self.bits + SUBNET_BITS;
-        let first = self.first | (u32::from(number) << (32 - u32::from(bits)));
-        format!("{}/{bits}", Ipv4Addr::from(first))
-    }
-}
-
-fn cidr_of(order: &Order) -> String {
-    order.setting("cidr").unwrap_or_else(|| DEFAULT_CIDR.to_owned())
 }
 
 const PARTS: [Sort; 10] = [
@@ -109,23 +81,25 @@ impl Product<Cloud> for Network {
 
     async fn check(&self, cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
         check_sold(cloud, request, call).await?;
-        let cidr = request.setting("cidr").unwrap_or_else(|| DEFAULT_CIDR.to_owned());
-        Cidr::parse(&cidr).map(drop).map_err(|why| cloud.invalid_request(call, why))
+        range(&|name| request.setting(name)).map(drop).map_err(|why| cloud.invalid_request(call, why))
     }
 
     async fn body(&self, cloud: &Cloud, at: usize, order: &Order, parts: &Parts) -> Result<Option<Fields>> {
         let call = Call::Poll;
+        let cidr = range(&|name| order.setting(name)).map_err(|why| cloud.invalid_request(call, why))?;
         match (at, PARTS.get(at)) {
-            (VPC_INDEX, _) => Ok(Some(fields([("CidrBlock", cidr_of(order))]))),
+            (VPC_INDEX, _) => Ok(Some(fields([("CidrBlock", cidr.to_string())]))),
             (GATEWAY_INDEX, _) => Ok(cloud.config.public_ip.then(Fields::new)),
             (_, Some(Sort::Subnet(number))) => {
                 let zones = cloud.zone_names(&order.region, call).await?;
                 let zone = zones.into_iter().take(usize::from(MAX_SUBNETS)).nth(usize::from(*number));
-                let (Some(zone), Some(vpc)) = (zone, parts.get(VPC_INDEX)) else { return Ok(None) };
-                let cidr = Cidr::parse(&cidr_of(order)).map_err(|why| cloud.invalid_request(call, why))?;
+                let part = cidr.part(u32::from(*number), SUBNET_BITS);
+                let (Some(zone), Some(vpc), Some(part)) = (zone, parts.get(VPC_INDEX), part) else {
+                    return Ok(None);
+                };
                 Ok(Some(fields([
                     ("AvailabilityZone", zone),
-                    ("CidrBlock", cidr.subnet(*number)),
+                    ("CidrBlock", part.to_string()),
                     ("VpcId", vpc.id.clone()),
                 ])))
             }
@@ -174,7 +148,7 @@ impl Product<Cloud> for Network {
         Ok(Progress::Running)
     }
 
-    /// What stands in the network: each machine and load balancer has an interface.
+    /// What stands in the network: each machine and load balancer has an interface. And what others have added to it.
     async fn foreign(
         &self,
         cloud: &Cloud,
@@ -183,19 +157,32 @@ impl Product<Cloud> for Network {
         call: Call,
     ) -> Result<Vec<String>> {
         let Some(vpc) = parts.get(VPC_INDEX) else { return Ok(Vec::new()) };
-        let interfaces = query(call, "DescribeNetworkInterfaces")
-            .query("Filter.1.Name", "vpc-id")
-            .query("Filter.1.Value.1", &vpc.id);
-        let interfaces = cloud.rows(ApiName::Ec2, region, interfaces, "/networkInterfaceSet").await?;
-        let id = |row: &Value| {
-            row.get("networkInterfaceId").and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        Ok(interfaces.iter().map(|row| format!("the network interface {}", id(row))).collect())
+        let mut found = Vec::new();
+        for (action, rows, id, what) in [
+            ("DescribeNetworkInterfaces", "/networkInterfaceSet", "networkInterfaceId", "network interface"),
+            ("DescribeSubnets", "/subnetSet", "subnetId", "subnet"),
+            ("DescribeSecurityGroups", "/securityGroupInfo", "groupId", "security group"),
+            ("DescribeRouteTables", "/routeTableSet", "routeTableId", "route table"),
+        ] {
+            let listed =
+                query(call, action).query("Filter.1.Name", "vpc-id").query("Filter.1.Value.1", &vpc.id);
+            for row in cloud.rows(ApiName::Ec2, region, listed, rows).await? {
+                let id = row.get(id).and_then(Value::as_str).unwrap_or_default();
+                if !parts.has(id) && !is_of_each_network(&row) {
+                    found.push(format!("the {what} {id}"));
+                }
+            }
+        }
+        Ok(found)
     }
 
     async fn disconnect(&self, cloud: &Cloud, region: &RegionId, parts: &Parts) -> Result<Progress> {
-        let Some(gateway) = parts.get(GATEWAY_INDEX) else { return Ok(Progress::Done) };
-        let Some(vpc) = gateway.text("/attachmentSet/0/vpcId") else { return Ok(Progress::Done) };
+        let (Some(vpc), Some(gateway)) = (parts.get(VPC_INDEX), parts.get(GATEWAY_INDEX)) else {
+            return Ok(Progress::Done);
+        };
+        // Of another network it is somebody else's by now.
+        let own = gateway.text("/attachmentSet/0/vpcId").filter(|id| *id == vpc.id);
+        let Some(vpc) = own else { return Ok(Progress::Done) };
         let ids = [("InternetGatewayId", gateway.id.clone()), ("VpcId", vpc.to_owned())];
         let detach = mutation(Call::Release, "DetachInternetGateway", &fields(ids));
         cloud.change(ApiName::Ec2, region, &detach).await?;
@@ -212,27 +199,10 @@ impl Product<Cloud> for Network {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn subnets_lie_side_by_side_in_the_network() {
-        let cidr = Cidr::parse("10.0.0.0/16").expect("a range");
-        assert_eq!([0, 1, 7].map(|at| cidr.subnet(at)), ["10.0.0.0/19", "10.0.32.0/19", "10.0.224.0/19"]);
-        assert_eq!(Cidr::parse("192.168.1.0/25").expect("a range").subnet(1), "192.168.1.16/28");
-        for wrong in [
-            "",
-            "10.0.0.0",
-            "10.0.0.0/8",
-            "10.0.0.0/26",
-            "10.0.0.1/16",
-            "10.0.0.0/x",
-            "::/20",
-            "10.0.0.0/255",
-        ] {
-            let why = Cidr::parse(wrong).expect_err(wrong);
-            assert!(why.contains("10.0.0.0/16"), "{why}");
-        }
-    }
+/// Whether a row is a part that each network has: its default security group, its main route table.
+fn is_of_each_network(row: &Value) -> bool {
+    let is_default = row.get("groupName").and_then(Value::as_str) == Some("default");
+    let associations = row.get("associationSet").and_then(Value::as_array);
+    let is_main = |it: &Value| it.get("main").and_then(Value::as_str) == Some("true");
+    is_default || associations.into_iter().flatten().any(is_main)
 }
