@@ -40,6 +40,7 @@ mod matrix;
 mod nova_cells;
 #[cfg(feature = "openstack")]
 mod openstack;
+mod openstack_kinds;
 #[cfg(feature = "adapters")]
 mod orphaned_disks;
 #[cfg(feature = "osb")]
