@@ -25,9 +25,8 @@ pub(in crate::provider) use self::{
     },
     system::System,
 };
-use crate::{
-    model::{DeclaredSetting, DeclaredSettings, OfferKind, Relation, SettingType, setting_text},
-    provider::ProvisionRequest,
+use crate::model::{
+    DeclaredSetting, DeclaredSettings, OfferKind, Relation, SettingType, Settings, setting_text,
 };
 
 /// `image` of machines, and what an adapter makes of it.
@@ -109,9 +108,9 @@ pub fn portable_settings() -> DeclaredSettings {
     of_machines.into_iter().chain(of_others).collect()
 }
 
-/// The customer's labels of a request.
-pub(in crate::provider) fn labels_of(request: &ProvisionRequest) -> BTreeMap<String, String> {
-    let labels = request.settings.get("labels").and_then(|labels| labels.as_object());
+/// The customer's labels among some settings.
+pub(in crate::provider) fn labels_of(settings: &Settings) -> BTreeMap<String, String> {
+    let labels = settings.get("labels").and_then(|labels| labels.as_object());
     let text = |(name, value): (&String, &serde_json::Value)| Some((name.clone(), setting_text(value)?));
     labels.into_iter().flatten().filter_map(text).collect()
 }

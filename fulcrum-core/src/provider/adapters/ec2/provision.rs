@@ -126,7 +126,7 @@ pub(super) async fn provision(
     let tags =
         [(KEY_TAG, Some(key.to_string())), ("Name", Some(name)), (ZONE_TAG, zone.map(ToString::to_string))];
     let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let labels = portable::labels_of(request);
+    let labels = portable::labels_of(&request.settings);
     // A customer's own `Name` stands in the place of ours.
     let tags = tags.filter(|(name, _)| !labels.contains_key(name));
     let tags = tags.filter_map(|(name, value)| Some((name, value.filter(|it| !it.is_empty())?)));

@@ -80,17 +80,13 @@ impl Cloud {
                 // A list that is missing is not an empty one.
                 _ => return Err(response.protocol_error(format!("the response has no list at {at}"))),
             };
-            let next = [("/nextToken", "NextToken"), ("NextMarker", "Marker")].into_iter().find_map(
-                |(told, asked)| {
-                    let token = match told.starts_with('/') {
-                        true => document.pointer(told)?.as_str()?,
-                        false => {
-                            document.as_object()?.values().find_map(|result| result.get(told)?.as_str())?
-                        }
-                    };
-                    Some(start.clone().query(asked, token))
-                },
-            );
+            // EC2 tells the next page at the root, other APIs in their result.
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let of_ec2 = document.get("nextToken").and_then(text).map(|token| ("NextToken", token));
+            let in_result =
+                || document.as_object()?.values().find_map(|result| text(result.get("NextMarker")?));
+            let next = of_ec2.or_else(|| in_result().map(|marker| ("Marker", marker)));
+            let next = next.map(|(name, token)| start.clone().query(name, token));
             Ok(Page { items: rows, next })
         };
         paginate(client, first, read).try_collect().await

@@ -21,26 +21,18 @@ use crate::{
         Call, ErrorKind, Result,
         adapters::{
             common::CallErrors,
-            kit::{Order, Resource},
+            kit::{self, BUCKET_SUFFIX_CHARS, Order, Resource, is_bucket_name, is_bucket_of},
         },
         http::{Page, Request, Response, paginate},
     },
 };
 
-/// Hexadecimal digits at the end of a bucket's name.
-const DIGEST_CHARS: usize = 24;
 /// Characters of the longest name.
 const MAX_NAME_CHARS: usize = 63;
 /// Begins a bucket's name where the customer has given none.
 const DEFAULT_NAME: &str = "fulcrum";
 /// Buckets of a page.
 const PAGE_ROWS: u32 = 1_000;
-
-/// The end of the names of a key's buckets in a region.
-fn digest(key: &IdempotencyKey, region: &RegionId) -> String {
-    let text = format!("{region}/{key}");
-    blake3::hash(text.as_bytes()).to_hex()[..DIGEST_CHARS].to_owned()
-}
 
 /// The name of an order's bucket.
 ///
@@ -49,12 +41,12 @@ fn digest(key: &IdempotencyKey, region: &RegionId) -> String {
 pub(super) fn bucket_name(order: &Order) -> std::result::Result<String, String> {
     let own = order.setting("bucket").unwrap_or_else(|| DEFAULT_NAME.to_owned());
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let longest = MAX_NAME_CHARS - DIGEST_CHARS - 1;
+    let longest = MAX_NAME_CHARS - BUCKET_SUFFIX_CHARS;
     let is_name = own.len() <= longest
         && own.chars().all(is_word)
         && own.starts_with(|c: char| c.is_ascii_alphanumeric());
     match is_name {
-        true => Ok(format!("{own}-{}", digest(&order.key, &order.region))),
+        true => Ok(kit::bucket_name(&own, &order.key, &order.region)),
         false => Err(format!(
             "`bucket` begins the name of a bucket: up to {longest} small letters, digits and hyphens"
         )),
@@ -71,7 +63,7 @@ fn with_document(request: Request, document: String) -> Request {
         .xml(document)
 }
 
-/// Makes a bucket with its tags. Both requests may be repeated.
+/// Makes a bucket. Its tags are a request of their own.
 pub(super) async fn create(cloud: &Cloud, order: &Order, call: Call) -> Result<String> {
     let name = bucket_name(order).map_err(|why| cloud.invalid_request(call, why))?;
     let region = &order.region;
@@ -179,15 +171,12 @@ pub(super) async fn list(
     };
     let client = cloud.client_of(ApiName::S3, region, call)?.clone();
     let names: Vec<String> = paginate(client, first, read).try_collect().await?;
-    let has_digest = |name: &&String| {
-        let end = name.rsplit_once('-').map_or("", |(_, end)| end);
-        match key {
-            Some(key) => end == digest(key, region),
-            None => end.len() == DIGEST_CHARS && end.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        }
+    let may_be_own = |name: &&String| match key {
+        Some(key) => is_bucket_of(name, key, region),
+        None => is_bucket_name(name),
     };
     let mut found = Vec::new();
-    for name in names.iter().filter(has_digest) {
+    for name in names.iter().filter(may_be_own) {
         let tags = match (tags(cloud, region, name, call).await, key) {
             (Ok(None), _) => continue,
             (Ok(Some(tags)), _) => tags,
@@ -205,7 +194,7 @@ pub(super) async fn list(
         }
         let own = bucket(name, &tags, key);
         // Buckets of all regions are listed.
-        if own.key.as_ref().is_some_and(|key| name.ends_with(&digest(key, region))) {
+        if own.key.as_ref().is_some_and(|key| is_bucket_of(name, key, region)) {
             found.push(own);
         }
     }

@@ -6,8 +6,11 @@ use serde_json::Value;
 
 use super::resources::Sort;
 use crate::{
-    model::{IdempotencyKey, SkuId, ZoneId, setting_text},
-    provider::adapters::kit::{Order, Resource, ResourceType},
+    model::{IdempotencyKey, SkuId, ZoneId},
+    provider::{
+        adapters::kit::{Order, Resource, ResourceType},
+        portable,
+    },
 };
 
 /// The key of the purchase that made it.
@@ -17,17 +20,16 @@ pub(super) const SKU_TAG: &str = "fulcrum-sku";
 /// The bought zone; a machine without it may be in any.
 pub(super) const ZONE_TAG: &str = "fulcrum-zone";
 /// Which of a service's parts of one sort it is.
-pub(super) const NUMBER_TAG: &str = "fulcrum-part";
+const NUMBER_TAG: &str = "fulcrum-part";
 /// The machine to which a volume or an address was bought.
-pub(super) const ATTACH_TAG: &str = "fulcrum-attach";
+const ATTACH_TAG: &str = "fulcrum-attach";
 /// Characters of the longest tag.
 const MAX_TAG_CHARS: usize = 255;
 
 /// The tags of a part.
 pub(super) fn tags_of(sort: Sort, order: &Order) -> BTreeMap<String, String> {
     let name: String = order.name.chars().filter(|c| !c.is_control()).take(MAX_TAG_CHARS).collect();
-    let labels = order.settings.get("labels").and_then(Value::as_object).into_iter().flatten();
-    let labels = labels.filter_map(|(name, value)| Some((name.clone(), setting_text(value)?)));
+    let labels = portable::labels_of(&order.settings);
     let own = [
         (KEY_TAG, Some(order.key.to_string())),
         (SKU_TAG, Some(order.sku.to_string())),
@@ -66,4 +68,10 @@ pub(super) fn resource(sort: Sort, id: String, tags: &BTreeMap<String, String>, 
         state: sort.state(&value),
         value,
     }
+}
+
+/// The machine to which a volume or an address was bought.
+pub(super) fn attached_machine(resource: &Resource) -> Option<String> {
+    let service = tags_in(&resource.value).remove(ATTACH_TAG)?;
+    service.rsplit_once('/').map(|(_, id)| id.to_owned())
 }

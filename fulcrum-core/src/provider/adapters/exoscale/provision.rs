@@ -124,7 +124,7 @@ impl Exoscale {
         let boot =
             FirstBoot::of(request, &self.settings.ssh_keys, KeyWords::KeysAndNames).map_err(invalid)?;
         let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
-        let mut labels = portable::labels_of(request);
+        let mut labels = portable::labels_of(&request.settings);
         labels.insert(KEY_LABEL.to_owned(), key.to_string());
         let mut instance = json!({
             "name": request.name,

@@ -93,7 +93,7 @@ impl Hetzner {
         let boot = FirstBoot::of(request, &self.settings.ssh_keys, KeyWords::KeysAndNames);
         let invalid = |kind| self.error(call, kind);
         let boot = boot.map_err(invalid)?;
-        let mut labels = portable::labels_of(request);
+        let mut labels = portable::labels_of(&request.settings);
         labels.insert(KEY_LABEL.to_owned(), key.to_string());
         // This label is for people; a label takes few characters.
         let name: String =

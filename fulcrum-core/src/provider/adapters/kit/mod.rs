@@ -5,6 +5,7 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `bucket.rs` | names of buckets |
 //! | `order.rs` | what a purchase asks for, and the text of operation handles |
 //! | `lookup.rs` | services by key, by id, and all of a region |
 //! | `purchase.rs` | makes one part after the other |
@@ -13,6 +14,7 @@
 //! A product of several parts is one service with one key, which each of its parts carries. So a process that knows the key alone
 //! continues a purchase after a crash between any two requests, and finds all that is to be ended (`docs/adapters/kit.md`).
 
+mod bucket;
 mod lookup;
 mod order;
 mod purchase;
@@ -28,8 +30,11 @@ use std::{
 use async_trait::async_trait;
 use serde_json::Value;
 
-pub(super) use self::order::Order;
 use self::purchase::Attempts;
+pub(super) use self::{
+    bucket::{BUCKET_SUFFIX_CHARS, bucket_name, is_bucket_name, is_bucket_of},
+    order::Order,
+};
 use super::common::CallErrors;
 use crate::{
     model::{IdempotencyKey, OfferKind, Place, RegionId, SkuId, ZoneId},

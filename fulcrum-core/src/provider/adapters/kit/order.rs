@@ -47,6 +47,11 @@ impl Order {
         self.settings.get(name).and_then(setting_text)
     }
 
+    /// The id of the service in a setting, such as `attach`.
+    pub(in crate::provider::adapters) fn service(&self, name: &str) -> Option<String> {
+        self.services(name).into_iter().next()
+    }
+
     /// The ids of services in a setting, such as `targets`.
     pub(in crate::provider::adapters) fn services(&self, name: &str) -> Vec<String> {
         let all = self.setting(name).unwrap_or_default();

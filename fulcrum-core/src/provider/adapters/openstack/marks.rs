@@ -7,8 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::resources::{Rest, Sort};
 use crate::{
-    model::{IdempotencyKey, SkuId, ZoneId, setting_text},
-    provider::adapters::kit::{Order, Resource},
+    model::{IdempotencyKey, SkuId, ZoneId},
+    provider::{
+        adapters::kit::{Order, Resource},
+        portable,
+    },
 };
 
 /// The field with the key; it begins a description.
@@ -38,8 +41,8 @@ pub(super) fn marked(rest: &Rest, order: &Order, mut body: Map<String, Value>) -
     let attach = order.setting("attach");
     let zone = order.zone.as_ref().map(ToString::to_string);
     if rest.has_metadata {
-        let labels = order.settings.get("labels").and_then(Value::as_object).into_iter().flatten();
-        let labels = labels.filter_map(|(name, value)| Some((name.clone(), setting_text(value)?.into())));
+        let labels =
+            portable::labels_of(&order.settings).into_iter().map(|(name, value)| (name, value.into()));
         let own = [
             (KEY, Some(order.key.to_string())),
             (SKU, Some(order.sku.to_string())),

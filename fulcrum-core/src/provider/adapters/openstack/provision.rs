@@ -84,8 +84,10 @@ pub(super) async fn provision(
     let boot = FirstBoot::of(request, &[], KeyWords::Keys).map_err(invalid)?;
     let network = setting("network", Some(&config.network)).unwrap_or_default();
 
-    let mut metadata: Map<String, Value> =
-        portable::labels_of(request).into_iter().map(|(name, value)| (name, value.into())).collect();
+    let mut metadata: Map<String, Value> = portable::labels_of(&request.settings)
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
     metadata.insert(KEY_FIELD.to_owned(), key.to_string().into());
     metadata.insert(SKU_FIELD.to_owned(), request.sku.to_string().into());
     let mut server = Map::new();

@@ -1,4 +1,4 @@
-//! Containers of swift. A container's name ends with a digest of its key, so that the key alone finds it; its metadata hold the
+//! Containers of swift. A container's name ends with a digest of its key and region, so that the key alone finds it; its metadata hold the
 //! key itself.
 
 use futures::TryStreamExt;
@@ -12,14 +12,12 @@ use crate::{
         Call, Result,
         adapters::{
             common::CallErrors,
-            kit::{Order, Resource},
+            kit::{self, Order, Resource, is_bucket_name, is_bucket_of},
         },
         http::{Client, Page, Request, Response, paginate},
     },
 };
 
-/// Hexadecimal digits at the end of a container's name.
-const DIGEST_CHARS: usize = 24;
 /// Bytes of the longest name that a customer gives.
 const MAX_NAME_BYTES: usize = 100;
 /// Begins a container's name where the customer has given none.
@@ -34,12 +32,6 @@ struct Container {
     name: String,
 }
 
-/// The end of the names of a key's containers in a region: regions may share one swift.
-fn digest(key: &IdempotencyKey, region: &RegionId) -> String {
-    let text = format!("{region}/{key}");
-    blake3::hash(text.as_bytes()).to_hex()[..DIGEST_CHARS].to_owned()
-}
-
 /// The name of an order's container.
 ///
 /// # Errors
@@ -48,7 +40,7 @@ pub(super) fn container_name(order: &Order) -> std::result::Result<String, Strin
     let own = order.setting("bucket").unwrap_or_else(|| DEFAULT_NAME.to_owned());
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     match !own.is_empty() && own.len() <= MAX_NAME_BYTES && own.chars().all(is_word) {
-        true => Ok(format!("{own}-{}", digest(&order.key, &order.region))),
+        true => Ok(kit::bucket_name(&own, &order.key, &order.region)),
         false => Err(format!(
             "`bucket` begins the name of a container: up to {MAX_NAME_BYTES} small letters, digits and hyphens"
         )),
@@ -122,18 +114,15 @@ pub(super) async fn list(
     key: Option<&IdempotencyKey>,
     call: Call,
 ) -> Result<Vec<Resource>> {
-    let is_own = |name: &&String| {
-        let end = name.rsplit_once('-').map_or("", |(_, end)| end);
-        match key {
-            Some(key) => end == digest(key, region),
-            None => end.len() == DIGEST_CHARS && end.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        }
+    let may_be_own = |name: &&String| match key {
+        Some(key) => is_bucket_of(name, key, region),
+        None => is_bucket_name(name),
     };
     let mut found = Vec::new();
-    for name in names(cloud, region, None, call).await?.iter().filter(is_own) {
+    for name in names(cloud, region, None, call).await?.iter().filter(may_be_own) {
         found.push(read(cloud, region, name, call).await?);
     }
-    let is_here = |it: &Resource| it.key.as_ref().is_some_and(|own| it.id.ends_with(&digest(own, region)));
+    let is_here = |it: &Resource| it.key.as_ref().is_some_and(|own| is_bucket_of(&it.id, own, region));
     found.retain(|it| is_here(it) && key.is_none_or(|key| it.key.as_ref() == Some(key)));
     Ok(found)
 }

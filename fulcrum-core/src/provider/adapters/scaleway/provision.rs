@@ -49,7 +49,8 @@ const AUTHORIZED_KEY_TAG: &str = "AUTHORIZED_KEY=";
 /// The tags of a new server: the order's key, the customer's labels, and keys, in which blanks are underscores.
 fn tags_of(request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Vec<String>, ErrorKind> {
     let boot = FirstBoot::of(request, &[], KeyWords::Keys)?;
-    let labels = portable::labels_of(request).into_iter().map(|(name, value)| format!("{name}={value}"));
+    let labels =
+        portable::labels_of(&request.settings).into_iter().map(|(name, value)| format!("{name}={value}"));
     let keys = boot.keys.iter().map(|key| format!("{AUTHORIZED_KEY_TAG}{}", key.replace(' ', "_")));
     Ok([format!("{KEY_TAG}{key}")].into_iter().chain(labels).chain(keys).collect())
 }

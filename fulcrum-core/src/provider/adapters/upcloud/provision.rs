@@ -102,7 +102,7 @@ impl UpCloud {
         });
         let face = |kind: &str, family: &str| json!({ "type": kind, "ip_addresses": { "ip_address": [{ "family": family }] } });
         let faces = [face("public", "IPv4"), face("utility", "IPv4"), face("public", "IPv6")];
-        let labels = portable::labels_of(request);
+        let labels = portable::labels_of(&request.settings);
         let labels = labels.iter().map(|(name, value)| json!({ "key": name, "value": value }));
         let labels: Vec<Value> =
             [json!({ "key": KEY_LABEL, "value": key })].into_iter().chain(labels).collect();

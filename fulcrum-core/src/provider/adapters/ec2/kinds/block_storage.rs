@@ -10,7 +10,7 @@ use super::super::{
     endpoints::ApiName,
     query_api::{Fields, fields},
     resources::Sort,
-    tags::{ATTACH_TAG, tags_in},
+    tags::attached_machine,
 };
 use super::{check_sold, machine_id};
 use crate::{
@@ -56,9 +56,9 @@ impl Product<Cloud> for BlockStorage {
         let call = Call::Provision;
         let mut zone = order.zone.as_ref().map(ToString::to_string);
         if zone.is_none()
-            && let Some(machine) = order.services("attach").first()
+            && let Some(machine) = order.service("attach")
         {
-            zone = zone_of(cloud, order, machine, call).await?;
+            zone = zone_of(cloud, order, &machine, call).await?;
         }
         if zone.is_none() {
             zone = cloud.zone_names(&order.region, call).await?.into_iter().next();
@@ -75,8 +75,7 @@ impl Product<Cloud> for BlockStorage {
 
     async fn connect(&self, cloud: &Cloud, order: &Order, parts: &Parts) -> Result<Progress> {
         let call = Call::Poll;
-        let (Some(machine), Some(volume)) = (order.services("attach").into_iter().next(), parts.get(0))
-        else {
+        let (Some(machine), Some(volume)) = (order.service("attach"), parts.get(0)) else {
             return Ok(Progress::Done);
         };
         let machine = machine_id(cloud, &order.region, &machine, call)?;
@@ -102,7 +101,7 @@ impl Product<Cloud> for BlockStorage {
 
     async fn foreign(&self, _: &Cloud, _: &RegionId, parts: &Parts, _: Call) -> Result<Vec<String>> {
         let Some(volume) = parts.get(0) else { return Ok(Vec::new()) };
-        let own = own_machine(volume);
+        let own = attached_machine(volume);
         let others = attachments(volume).filter(|(id, _)| own.as_deref() != Some(*id));
         Ok(others.map(|(id, _)| format!("an attachment to the instance {id}")).collect())
     }
@@ -135,12 +134,6 @@ fn attachments(volume: &Resource) -> impl Iterator<Item = (&str, &str)> {
         let state = it.get("status").and_then(Value::as_str).unwrap_or("attached");
         (state != "detached").then_some((it.get("instanceId")?.as_str()?, state))
     })
-}
-
-/// The machine to which a volume was bought.
-fn own_machine(volume: &Resource) -> Option<String> {
-    let service = tags_in(&volume.value).remove(ATTACH_TAG)?;
-    service.rsplit_once('/').map(|(_, id)| id.to_owned())
 }
 
 async fn zone_of(cloud: &Cloud, order: &Order, machine: &str, call: Call) -> Result<Option<String>> {
@@ -177,8 +170,8 @@ async fn free_device(
         taken.into_iter().flatten().filter_map(|it| it.get("deviceName")?.as_str()).collect();
     let names: Vec<String> = DEVICES.map(|letter| format!("/dev/sd{letter}")).collect();
     let first = volume.bytes().map(usize::from).sum::<usize>() % names.len();
-    let free = (0..names.len()).filter_map(|at| names.get((first + at) % names.len()));
-    let free = free.into_iter().find(|name| !taken.contains(name.as_str())).cloned();
+    let mut free = (0..names.len()).filter_map(|at| names.get((first + at) % names.len()));
+    let free = free.find(|name| !taken.contains(name.as_str())).cloned();
     free.ok_or_else(|| {
         cloud.invalid_request(call, format!("the instance {machine} has no name left for another volume"))
     })

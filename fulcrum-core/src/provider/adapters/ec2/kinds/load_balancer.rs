@@ -59,7 +59,7 @@ impl Product<Cloud> for LoadBalancer {
                 parts.get(BALANCER_INDEX).and_then(|it| it.text("/VpcId")).unwrap_or_default().to_owned();
             return target_group(cloud, order, vpc, call).map(Some);
         }
-        let network = order.services("network").into_iter().next();
+        let network = order.service("network");
         let vpc = network.map(|service| vpc_id(cloud, &order.region, &service, call)).transpose()?;
         let subnets = subnets(cloud, &order.region, vpc.as_deref(), call).await?;
         if subnets.is_empty() {

@@ -9,14 +9,14 @@ use super::super::{
     endpoints::ApiName,
     query_api::{Fields, fields},
     resources::Sort,
-    tags::{ATTACH_TAG, tags_in},
+    tags::attached_machine,
 };
 use super::{check_sold, machine_id};
 use crate::{
     model::{OfferKind, RegionId},
     provider::{
         Call, ProvisionRequest, Result,
-        adapters::kit::{Order, Parts, Product, Progress, Resource},
+        adapters::kit::{Order, Parts, Product, Progress},
     },
 };
 
@@ -46,8 +46,7 @@ impl Product<Cloud> for PublicIp {
     }
 
     async fn connect(&self, cloud: &Cloud, order: &Order, parts: &Parts) -> Result<Progress> {
-        let (Some(machine), Some(address)) = (order.services("attach").into_iter().next(), parts.get(0))
-        else {
+        let (Some(machine), Some(address)) = (order.service("attach"), parts.get(0)) else {
             return Ok(Progress::Done);
         };
         let machine = machine_id(cloud, &order.region, &machine, Call::Poll)?;
@@ -70,7 +69,8 @@ impl Product<Cloud> for PublicIp {
 
     async fn foreign(&self, _: &Cloud, _: &RegionId, parts: &Parts, _: Call) -> Result<Vec<String>> {
         let Some(address) = parts.get(0) else { return Ok(Vec::new()) };
-        let other = address.text("/instanceId").filter(|id| own_machine(address).as_deref() != Some(*id));
+        let other =
+            address.text("/instanceId").filter(|id| attached_machine(address).as_deref() != Some(*id));
         let interface =
             || address.text("/networkInterfaceId").filter(|_| address.text("/instanceId").is_none());
         let machine = other.map(|id| format!("an association with the instance {id}"));
@@ -93,10 +93,4 @@ impl Product<Cloud> for PublicIp {
         let address = parts.get(0).and_then(|address| address.text("/publicIp"));
         address.map(|it| ("public_ipv4".to_owned(), it.to_owned())).into_iter().collect()
     }
-}
-
-/// The machine for which an address was bought.
-fn own_machine(address: &Resource) -> Option<String> {
-    let service = tags_in(&address.value).remove(ATTACH_TAG)?;
-    service.rsplit_once('/').map(|(_, id)| id.to_owned())
 }

@@ -61,7 +61,7 @@ impl Product<Cloud> for BlockStorage {
 
     async fn connect(&self, cloud: &Cloud, order: &Order, parts: &Parts) -> Result<Progress> {
         let call = Call::Poll;
-        let (Some(server), Some(volume)) = (order.services("attach").into_iter().next(), parts.get(0)) else {
+        let (Some(server), Some(volume)) = (order.service("attach"), parts.get(0)) else {
             return Ok(Progress::Done);
         };
         let server = server_id(cloud, &order.region, &server, call)?;

@@ -59,8 +59,7 @@ impl Product<Cloud> for FloatingIp {
 
     async fn connect(&self, cloud: &Cloud, order: &Order, parts: &Parts) -> Result<Progress> {
         let call = Call::Poll;
-        let (Some(server), Some(address)) = (order.services("attach").into_iter().next(), parts.get(0))
-        else {
+        let (Some(server), Some(address)) = (order.service("attach"), parts.get(0)) else {
             return Ok(Progress::Done);
         };
         let server = server_id(cloud, &order.region, &server, call)?;

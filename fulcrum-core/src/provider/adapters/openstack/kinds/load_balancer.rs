@@ -67,8 +67,8 @@ impl Product<Cloud> for LoadBalancer {
             vip = vip.or_else(|| Some(("vip_subnet_id", subnet.to_owned())));
             members.push(json!({ "address": address, "protocol_port": asked.target, "subnet_id": subnet }));
         }
-        if let Some(service) = order.services("network").first() {
-            let network = network_id(&order.region, service).ok_or_else(|| {
+        if let Some(service) = order.service("network") {
+            let network = network_id(&order.region, &service).ok_or_else(|| {
                 cloud.invalid_request(call, format!("{service} is not a network in {}", order.region))
             })?;
             vip = Some(("vip_network_id", network.to_owned()));
