@@ -21,7 +21,7 @@ use crate::{
         Call, ErrorKind, Result,
         adapters::{
             common::CallErrors,
-            kit::{self, BUCKET_SUFFIX_CHARS, Order, Resource, is_bucket_name, is_bucket_of},
+            kit::{Order, Resource, bucket},
         },
         http::{Page, Request, Response, paginate},
     },
@@ -41,12 +41,12 @@ const PAGE_ROWS: u32 = 1_000;
 pub(super) fn bucket_name(order: &Order) -> std::result::Result<String, String> {
     let own = order.setting("bucket").unwrap_or_else(|| DEFAULT_NAME.to_owned());
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let longest = MAX_NAME_CHARS - BUCKET_SUFFIX_CHARS;
+    let longest = MAX_NAME_CHARS - bucket::BUCKET_SUFFIX_CHARS;
     let is_name = own.len() <= longest
         && own.chars().all(is_word)
         && own.starts_with(|c: char| c.is_ascii_alphanumeric());
     match is_name {
-        true => Ok(kit::bucket_name(&own, &order.key, &order.region)),
+        true => Ok(bucket::bucket_name(&own, &order.key, &order.region)),
         false => Err(format!(
             "`bucket` begins the name of a bucket: up to {longest} small letters, digits and hyphens"
         )),
@@ -172,8 +172,8 @@ pub(super) async fn list(
     let client = cloud.client_of(ApiName::S3, region, call)?.clone();
     let names: Vec<String> = paginate(client, first, read).try_collect().await?;
     let may_be_own = |name: &&String| match key {
-        Some(key) => is_bucket_of(name, key, region),
-        None => is_bucket_name(name),
+        Some(key) => bucket::is_bucket_of(name, key, region),
+        None => bucket::is_bucket_name(name),
     };
     let mut found = Vec::new();
     for name in names.iter().filter(may_be_own) {
@@ -194,7 +194,7 @@ pub(super) async fn list(
         }
         let own = bucket(name, &tags, key);
         // Buckets of all regions are listed.
-        if own.key.as_ref().is_some_and(|key| is_bucket_of(name, key, region)) {
+        if own.key.as_ref().is_some_and(|key| bucket::is_bucket_of(name, key, region)) {
             found.push(own);
         }
     }

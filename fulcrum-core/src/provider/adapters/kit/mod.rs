@@ -14,7 +14,7 @@
 //! A product of several parts is one service with one key, which each of its parts carries. So a process that knows the key alone
 //! continues a purchase after a crash between any two requests, and finds all that is to be ended (`docs/adapters/kit.md`).
 
-mod bucket;
+pub(super) mod bucket;
 mod lookup;
 mod order;
 mod purchase;
@@ -30,11 +30,8 @@ use std::{
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub(super) use self::order::Order;
 use self::purchase::Attempts;
-pub(super) use self::{
-    bucket::{BUCKET_SUFFIX_CHARS, bucket_name, is_bucket_name, is_bucket_of},
-    order::Order,
-};
 use super::common::CallErrors;
 use crate::{
     model::{IdempotencyKey, OfferKind, Place, RegionId, SkuId, ZoneId},

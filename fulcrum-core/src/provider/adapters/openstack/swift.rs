@@ -12,7 +12,7 @@ use crate::{
         Call, Result,
         adapters::{
             common::CallErrors,
-            kit::{self, Order, Resource, is_bucket_name, is_bucket_of},
+            kit::{Order, Resource, bucket},
         },
         http::{Client, Page, Request, Response, paginate},
     },
@@ -40,7 +40,7 @@ pub(super) fn container_name(order: &Order) -> std::result::Result<String, Strin
     let own = order.setting("bucket").unwrap_or_else(|| DEFAULT_NAME.to_owned());
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     match !own.is_empty() && own.len() <= MAX_NAME_BYTES && own.chars().all(is_word) {
-        true => Ok(kit::bucket_name(&own, &order.key, &order.region)),
+        true => Ok(bucket::bucket_name(&own, &order.key, &order.region)),
         false => Err(format!(
             "`bucket` begins the name of a container: up to {MAX_NAME_BYTES} small letters, digits and hyphens"
         )),
@@ -115,14 +115,15 @@ pub(super) async fn list(
     call: Call,
 ) -> Result<Vec<Resource>> {
     let may_be_own = |name: &&String| match key {
-        Some(key) => is_bucket_of(name, key, region),
-        None => is_bucket_name(name),
+        Some(key) => bucket::is_bucket_of(name, key, region),
+        None => bucket::is_bucket_name(name),
     };
     let mut found = Vec::new();
     for name in names(cloud, region, None, call).await?.iter().filter(may_be_own) {
         found.push(read(cloud, region, name, call).await?);
     }
-    let is_here = |it: &Resource| it.key.as_ref().is_some_and(|own| is_bucket_of(&it.id, own, region));
+    let is_here =
+        |it: &Resource| it.key.as_ref().is_some_and(|own| bucket::is_bucket_of(&it.id, own, region));
     found.retain(|it| is_here(it) && key.is_none_or(|key| it.key.as_ref() == Some(key)));
     Ok(found)
 }
