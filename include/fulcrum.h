@@ -28,6 +28,7 @@
  * fulcrum_order        a purchase as it was when the call returned; fulcrum_orders is a list of them
  * fulcrum_provider     a provider of your own, whose calls the library makes; fulcrum_reply takes each reply
  * fulcrum_text         text that a call returned, such as JSON
+ * fulcrum_access       what opens a service: names, and secrets
  * fulcrum_error        why a call failed
  * Functions stand in this order: text, errors, federations, plans, orders.
  *
@@ -236,6 +237,12 @@ typedef enum fulcrum_stop_reason {
    */
   FULCRUM_STOP_REASON_CANCELLED = 4,
 } fulcrum_stop_reason;
+
+/**
+ * What opens a service: names such as `user` and `password`, and their values. Opaque; freed by fulcrum_access_free(), which
+ * overwrites the values.
+ */
+typedef struct fulcrum_access fulcrum_access;
 
 /**
  * What went wrong. Opaque; freed by fulcrum_error_free().
@@ -1453,6 +1460,66 @@ fulcrum_status fulcrum_federation_serve(const struct fulcrum_federation *federat
                                         size_t concurrency,
                                         uint64_t duration_ms,
                                         struct fulcrum_error **out_error);
+
+/**
+ * Tells what opens the service of a step, such as the user name and the password of a database. Nothing of it is recorded; it is
+ * the same when it is asked for again.
+ *
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param step           which of the order's steps, from 0.
+ * @param out_access     receives what the caller owns and frees with fulcrum_access_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free(): FULCRUM_PURCHASE where the step
+ *                       has no service.
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_access(const struct fulcrum_federation *federation,
+                                         const uint8_t *id,
+                                         size_t id_length,
+                                         uint32_t step,
+                                         struct fulcrum_access **out_access,
+                                         struct fulcrum_error **out_error);
+
+/**
+ * Returns how many values there are; 0 for NULL.
+ *
+ * @param access  borrowed; may be NULL.
+ *
+ * @pre `access` is NULL or was not freed yet.
+ */
+size_t fulcrum_access_count(const struct fulcrum_access *access);
+
+/**
+ * Returns the name of a value; they are in alphabetical order. It belongs to `access`; NULL beyond the last.
+ *
+ * @param access  borrowed; may be NULL.
+ * @param index   from 0.
+ *
+ * @pre `access` is NULL or was not freed yet; the result is used no longer than it.
+ */
+const char *fulcrum_access_name(const struct fulcrum_access *access,
+                                size_t index);
+
+/**
+ * Returns the value of a name, which the caller keeps from logs and files. It belongs to `access`; NULL if there is none.
+ *
+ * @param access  borrowed; may be NULL.
+ * @param name    borrowed; ended by NUL; may be NULL.
+ *
+ * @pre `access` is NULL or was not freed yet; `name` is NULL or ends with NUL; the result is used no longer than `access`.
+ */
+const char *fulcrum_access_value(const struct fulcrum_access *access,
+                                 const char *name);
+
+/**
+ * Frees what opens a service, and overwrites its values; NULL is fine.
+ *
+ * @param access  given up by the caller.
+ *
+ * @pre `access` is NULL or was not freed yet.
+ */
+void fulcrum_access_free(struct fulcrum_access *access);
 
 /**
  * Returns the events of an order as a JSON array, oldest first. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the

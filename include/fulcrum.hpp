@@ -45,6 +45,7 @@ template <typename T, auto Free> using handle = std::unique_ptr<T, deleter<Free>
 
 using error_handle = handle<fulcrum_error, fulcrum_error_free>;
 using text_handle = handle<fulcrum_text, fulcrum_text_free>;
+using access_handle = handle<fulcrum_access, fulcrum_access_free>;
 
 inline error to_exception(fulcrum_error *raw) {
     const error_handle owned(raw);
@@ -87,6 +88,29 @@ inline std::string string(fulcrum_text *raw) {
 }
 
 } // namespace detail
+
+/* What opens a service. Values are secrets: they are overwritten when this is destroyed, and copies of them are yours to keep from
+   logs and files. */
+class access {
+public:
+    explicit access(fulcrum_access *owned) noexcept : handle_(owned) {}
+
+    std::vector<std::string> names() const {
+        std::vector<std::string> all;
+        for (std::size_t index = 0, end = fulcrum_access_count(handle_.get()); index < end; ++index)
+            all.emplace_back(fulcrum_access_name(handle_.get(), index));
+        return all;
+    }
+    /* Of `user`, `password`, …; nothing if there is none. The text belongs to this: use it no longer. */
+    std::optional<std::string_view> value(const std::string &name) const & {
+        const char *text = fulcrum_access_value(handle_.get(), name.c_str());
+        return text ? std::optional<std::string_view>(text) : std::nullopt;
+    }
+    std::optional<std::string_view> value(const std::string &name) const && = delete;
+
+private:
+    detail::access_handle handle_;
+};
 
 /* Which offers, where, how many, and what they cost. */
 class plan {
@@ -365,6 +389,13 @@ public:
     order read_order(std::string_view id) const {
         return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
             return fulcrum_federation_order(get(), detail::bytes(id), id.size(), out, failure);
+        }));
+    }
+
+    /* What opens the service of a step, such as the user name and the password of a database. */
+    fulcrum::access access(std::string_view id, std::uint32_t step) const {
+        return fulcrum::access(detail::made<fulcrum_access>([&](auto out, auto failure) {
+            return fulcrum_federation_access(get(), detail::bytes(id), id.size(), step, out, failure);
         }));
     }
 

@@ -25,6 +25,8 @@ mod purchase_options;
 
 mod operate;
 
+mod access;
+
 mod history;
 
 mod reconcile;
@@ -45,6 +47,10 @@ mod runtime;
 mod signals;
 mod thread_cancellation;
 
+pub use access::{
+    fulcrum_access, fulcrum_access_count, fulcrum_access_free, fulcrum_access_name, fulcrum_access_value,
+    fulcrum_federation_access,
+};
 pub use amount::fulcrum_amount;
 pub use compose::{
     FULCRUM_OFFERS_ALL, FULCRUM_OFFERS_ORDERABLE, fulcrum_compose_options, fulcrum_federation_compose,

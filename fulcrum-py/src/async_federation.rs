@@ -17,6 +17,7 @@ use pyo3::{
 };
 
 use crate::{
+    access::Access,
     calls::{
         Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
         order_id, order_query, purchase_plan, read_id, read_name, run_conformance, settings_schema,
@@ -361,6 +362,11 @@ impl AsyncFederation {
     fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Coroutine<'py> {
         let (market, before) = (self.0.get()?.clone(), timestamp(before)?);
         coroutine(py, move || async move { market.purge(before).await.map_err(raise) })
+    }
+
+    fn access<'py>(&self, py: Python<'py>, id: &str, step: u32) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        coroutine(py, move || async move { market.access(&id, step).await.map(Access).map_err(raise) })
     }
 
     fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {

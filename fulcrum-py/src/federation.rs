@@ -11,6 +11,7 @@ use pyo3::{
 };
 
 use crate::{
+    access::Access,
     call_thread::{compute, wait, wait_with_callbacks},
     calls::{
         Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
@@ -342,6 +343,11 @@ impl Federation {
     fn forget(&self, py: Python<'_>, before: &Bound<'_, PyAny>) -> PyResult<u64> {
         let (market, before) = (self.0.get()?.clone(), timestamp(before)?);
         wait(py, move || async move { market.purge(before).await.map_err(raise) })
+    }
+
+    fn access(&self, py: Python<'_>, id: &str, step: u32) -> PyResult<Access> {
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        wait(py, move || async move { market.access(&id, step).await.map(Access).map_err(raise) })
     }
 
     fn timeline(&self, py: Python<'_>, id: &str) -> PyResult<Timeline> {

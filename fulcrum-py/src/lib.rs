@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
 
+mod access;
 mod async_federation;
 mod call_thread;
 mod calls;
@@ -29,6 +30,8 @@ use pyo3::prelude::*;
 /// Names of the module; `fulcrum_market/__init__.py` exports them.
 #[pymodule]
 mod _fulcrum {
+    #[pymodule_export]
+    use super::access::Access;
     #[pymodule_export]
     use super::async_federation::AsyncFederation;
     #[pymodule_export]

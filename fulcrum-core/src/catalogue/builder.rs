@@ -72,6 +72,11 @@ impl CatalogueBuilder {
         self.declared.attributes.insert(provider, attributes);
     }
 
+    /// Declares the secrets that a provider tells of a service, by kind of product.
+    pub fn declare_secrets(&mut self, provider: ProviderId, secrets: BTreeMap<OfferKind, BTreeSet<String>>) {
+        self.declared.secrets.insert(provider, secrets);
+    }
+
     /// The declarations of an earlier snapshot.
     pub(super) fn declare_all(&mut self, declared: Declared) {
         self.declared = declared;

@@ -12,6 +12,8 @@ pub(super) type DeclaredAttributes = BTreeMap<OfferKind, BTreeSet<String>>;
 pub(super) struct Declared {
     pub(super) settings: BTreeMap<ProviderId, DeclaredSettings>,
     pub(super) attributes: BTreeMap<ProviderId, DeclaredAttributes>,
+    /// The secrets that a provider tells beside attributes, of those that tell any.
+    pub(super) secrets: BTreeMap<ProviderId, DeclaredAttributes>,
     /// The configured providers that sell; empty if none does, or if nobody has said so.
     pub(super) sellers: BTreeSet<ProviderId>,
     /// Kinds that a seller does not sell, as its adapter was tried against documents alone.
@@ -20,16 +22,24 @@ pub(super) struct Declared {
 
 impl Declared {
     /// A message about the first of some attributes that a provider does not tell of a product; none if it tells all, or has not
-    /// said what it tells.
+    /// said what it tells. Some are asked for in user data, where secrets may stand, too.
     pub(super) fn attribute_fault(
         &self,
         provider: &ProviderId,
         kind: OfferKind,
         asked: &BTreeSet<&str>,
+        asked_in_user_data: &BTreeSet<&str>,
     ) -> Option<String> {
         let told = self.attributes.get(provider)?.get(&kind);
-        let is_told = |attribute: &str| told.is_some_and(|told| told.contains(attribute));
-        let missing = asked.iter().find(|attribute| !is_told(attribute))?;
+        let secrets = self.secrets.get(provider).and_then(|all| all.get(&kind));
+        let has =
+            |names: Option<&BTreeSet<String>>, name: &str| names.is_some_and(|names| names.contains(name));
+        let missing = asked.iter().find(|name| !has(told, name));
+        if let Some(secret) = missing.filter(|name| has(secrets, name)) {
+            return Some(format!("tells `{secret}` of a {kind} for `user_data` alone, as it is a secret"));
+        }
+        let in_user_data = || asked_in_user_data.iter().find(|name| !has(told, name) && !has(secrets, name));
+        let missing = missing.or_else(in_user_data)?;
         let told: Vec<&str> = told.into_iter().flatten().map(String::as_str).collect();
         let told = if told.is_empty() { "its id".to_owned() } else { format!("id, {}", told.join(", ")) };
         Some(format!("does not tell `{missing}` of a {kind}; it tells {told}"))

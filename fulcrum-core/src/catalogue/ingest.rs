@@ -75,6 +75,10 @@ pub async fn ingest(
         if let Some(attributes) = &provider.capabilities().attributes {
             builder.declare_attributes(provider.id().clone(), attributes.clone());
         }
+        let secrets = &provider.capabilities().secrets;
+        if !secrets.is_empty() {
+            builder.declare_secrets(provider.id().clone(), secrets.clone());
+        }
         if provider.capabilities().is_buyable() {
             builder.declare_seller(provider.id().clone());
         }

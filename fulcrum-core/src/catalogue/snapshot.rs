@@ -177,7 +177,7 @@ impl Catalogue {
         if self.own_settings.values.iter().any(Option::is_some) {
             table(&mut hasher, &self.own_settings);
         }
-        let Declared { settings, attributes, sellers, not_accepted } = &self.declared;
+        let Declared { settings, attributes, secrets, sellers, not_accepted } = &self.declared;
         if !settings.is_empty() {
             part(&mut hasher, &serde_json::to_vec(settings).unwrap_or_default());
         }
@@ -189,6 +189,9 @@ impl Catalogue {
         }
         if !attributes.is_empty() {
             part(&mut hasher, &serde_json::to_vec(attributes).unwrap_or_default());
+        }
+        if !secrets.is_empty() {
+            part(&mut hasher, &serde_json::to_vec(secrets).unwrap_or_default());
         }
         hasher.finalize().to_hex().to_string()
     }
@@ -292,7 +295,10 @@ impl Catalogue {
         let declared = self.own_settings.at(ix).as_deref().or(self.declared.settings.get(provider));
         let settings = self.settings_of_provider(Cow::Borrowed(&*interface.settings), provider);
         let fault = declared.and_then(|declared| declared.fault(kind, &settings));
-        let fault = fault.or_else(|| self.declared.attribute_fault(provider, kind, &interface.attributes))?;
+        let fault = fault.or_else(|| {
+            let Interface { attributes, in_user_data, .. } = interface;
+            self.declared.attribute_fault(provider, kind, attributes, in_user_data)
+        })?;
         Some(format!("{provider} {fault}"))
     }
 

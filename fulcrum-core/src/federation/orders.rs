@@ -9,6 +9,7 @@ use super::Federation;
 use crate::{
     ledger::{Ledger, OrderQuery},
     model::{Action, Operator, OperatorCommand, OperatorRequest, Order, OrderEvent, OrderId, Plan, Policy},
+    provider::Access,
     purchase::{
         DryRun, OrderArchive, PurchaseError, PurchaseOptions, Reconciliation, RepairPolicy, Timeline,
     },
@@ -148,6 +149,15 @@ impl Federation {
         by: Operator,
     ) -> Result<Order, PurchaseError> {
         self.engine.act(order, step, action, by).await
+    }
+
+    /// What opens the service of a step, such as the user name and the password of a database. Nothing of it is recorded; it is
+    /// the same when it is asked for again.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: the step has no service, or its provider has nothing of the kind, or does not answer.
+    pub async fn access(&self, order: &OrderId, step: u32) -> Result<Access, PurchaseError> {
+        self.engine.access(order, step).await
     }
 
     /// Ends one service of a committed order; see [`Engine::release`](crate::purchase::Engine::release).

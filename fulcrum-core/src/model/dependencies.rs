@@ -6,23 +6,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Blueprint, Component, ComponentId, Constraint, DocumentError, limits,
     settings::{SettingIndex, check_settings},
-    template::{Reference, TemplatePart, parse_template, text_values},
+    template::{Reference, TemplatePart, parse_template, references_in, text_values},
 };
 
 impl Component {
     /// What its settings refer to.
     pub(crate) fn references(&self) -> Vec<Reference<'_>> {
+        self.references_by_setting().into_iter().map(|(_, reference)| reference).collect()
+    }
+
+    /// What its settings refer to, each with the name of the setting.
+    pub(crate) fn references_by_setting(&self) -> Vec<(&str, Reference<'_>)> {
         let before: BTreeSet<&str> = self.predecessors().map(ComponentId::as_str).collect();
         if before.is_empty() {
             return Vec::new();
         }
-        let all = self.settings.values().flat_map(text_values);
-        let all = all.flat_map(|text| parse_template(text, |name| before.contains(name)).unwrap_or_default());
-        let references = all.filter_map(|piece| match piece {
-            TemplatePart::Reference(reference) => Some(reference),
-            TemplatePart::Text(_) => None,
-        });
-        references.collect()
+        let texts = self.settings.iter();
+        let texts =
+            texts.flat_map(|(name, value)| text_values(value).into_iter().map(move |text| (name, text)));
+        let mut references = Vec::new();
+        for (name, text) in texts {
+            let pieces = parse_template(text, |name| before.contains(name)).unwrap_or_default();
+            references.extend(references_in(pieces).into_iter().map(|reference| (name.as_str(), reference)));
+        }
+        references
     }
 
     /// The components to which its settings refer, and those that it names.

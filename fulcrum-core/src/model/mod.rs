@@ -111,7 +111,9 @@ pub use sovereignty::{
 pub use step::{
     Attempt, CallProgress, CheckedPrice, ClaimId, PriceCheck, RequestSent, Shortage, Step, StepState,
 };
-pub(crate) use template::{Reference, TemplatePart, check_substitution, parse_template, text_values};
+pub(crate) use template::{
+    Reference, TemplatePart, check_substitution, may_hold_secrets, parse_template, references_in, text_values,
+};
 pub(crate) use together::Together;
 pub(crate) use tree::{bounded, nearest};
 pub use usage::UsageRecord;

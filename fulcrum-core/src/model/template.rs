@@ -2,6 +2,7 @@
 //!
 //! * `${name.attribute}` stands for an attribute of a component that is listed under `after`; `id` is its id.
 //! * `${name.attribute|raw}` takes the value as it is. Otherwise it is a plain word; see [`check_substitution`].
+//! * A secret, such as `${db.password}`, may stand in `user_data` alone ([`may_hold_secrets`]).
 //! * `$${` is the text `${`.
 //! * Everything else is text, so that a script may say `${HOME}`.
 //!
@@ -29,6 +30,11 @@ pub(crate) struct Reference<'a> {
     pub(crate) is_raw: bool,
 }
 
+/// Whether a setting may refer to secrets: it reaches the provider alone, and is recorded nowhere.
+pub(crate) fn may_hold_secrets(setting: &str) -> bool {
+    setting == "user_data"
+}
+
 /// All text in a setting's value, also inside of lists and objects.
 pub(crate) fn text_values(value: &serde_json::Value) -> Vec<&str> {
     let mut found = Vec::new();
@@ -42,6 +48,15 @@ pub(crate) fn text_values(value: &serde_json::Value) -> Vec<&str> {
         }
     }
     found
+}
+
+/// The references among some pieces.
+pub(crate) fn references_in(pieces: Vec<TemplatePart<'_>>) -> Vec<Reference<'_>> {
+    let reference = |piece| match piece {
+        TemplatePart::Reference(reference) => Some(reference),
+        TemplatePart::Text(_) => None,
+    };
+    pieces.into_iter().filter_map(reference).collect()
 }
 
 /// Bytes that a component's name can have.

@@ -13,6 +13,7 @@
 //! | `describe` | `service` | `service`, or null |
 //! | `services` | | `services` |
 //! | `act` | `service`, `action`, `key` | `operation` |
+//! | `access` | `service` | `values`: texts by name, such as `user` and `password` |
 //! | `release` | `service`, `key` | `operation` |
 //! | `poll` | `operation` | `status`: `running`, `succeeded` with `service`, or `failed` with `reason` and `shortage`: `sold_out`, `quota`, `unavailable` or none |
 //! | `usage` | `period` | `records` |
@@ -36,9 +37,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    Call, Capabilities, ErrorContext, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
-    Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result, ServiceStream,
-    StreamLimits, UsagePeriod, UsageStream,
+    Access, Call, Capabilities, ErrorContext, ErrorKind, OfferFilter, OfferStream, OperationHandle,
+    OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result,
+    ServiceStream, StreamLimits, UsagePeriod, UsageStream,
     sanitise::foreign_text,
     table::{ProviderDocument, Table},
 };
@@ -471,6 +472,23 @@ impl Provider for CallbackProvider {
         let sku = if let Action::Resize { sku } = action { Some(sku) } else { None };
         let arguments = json!({ "service": service, "action": action, "key": key });
         self.invoke_operation(Call::Act, &arguments, sku).await
+    }
+
+    async fn access(&self, service: &ServiceId) -> Result<Access> {
+        let call = Call::Access;
+        let reply: Value = self.invoke(call, &json!({ "service": service }), None).await?;
+        // No part of the reply may stand in an error.
+        let Some(Value::Object(values)) = reply.get("values") else {
+            return Err(self.protocol_error(call, &"the reply has no `values`"));
+        };
+        let mut access = Access::default();
+        for (name, value) in values {
+            let Value::String(value) = value else {
+                return Err(self.protocol_error(call, &"a value is not a text"));
+            };
+            access = access.with(foreign_text(name), value.clone());
+        }
+        Ok(access)
     }
 
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {

@@ -94,6 +94,10 @@ pub struct Capabilities {
     /// `public_ipv4`, `public_ipv6`, `private_ip`, `host`, `port`, `endpoint`, `bucket`, `database`, `user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<BTreeMap<OfferKind, BTreeSet<String>>>,
+    /// The names of what `access` tells of a service, by kind of product, besides its attributes, such as `password`. Other
+    /// components may refer to them in `user_data`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<OfferKind, BTreeSet<String>>,
     /// The regions or zones in which look-ups by key look, if the configuration names them; none if they cover the account. What is
     /// not found is absent in these places only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,6 +129,7 @@ impl Capabilities {
             list_lag_ms: None,
             settings: None,
             attributes: None,
+            secrets: BTreeMap::new(),
             places: None,
             kinds: None,
             tested: BTreeMap::new(),

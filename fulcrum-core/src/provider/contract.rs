@@ -10,7 +10,7 @@ use futures::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Capabilities, ErrorKind, ProviderError, Result, single_line};
+use super::{Access, Call, Capabilities, ErrorKind, ProviderError, Result, single_line};
 use crate::model::{
     Action, IdempotencyKey, Offer, OfferKind, Place, Price, ProviderId, PurchaseOption, RegionId, Service,
     ServiceId, Settings, Shortage, SkuId, Surcharge, UsageRecord, setting_text,
@@ -135,6 +135,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// part. [`poll`](Self::poll) checks again before each step.
     async fn release(&self, _service: &ServiceId, _key: &IdempotencyKey) -> Result<OperationHandle> {
         Err(unsupported(self.id(), Call::Release))
+    }
+
+    /// What opens a service, such as the user name and the password of a database. It may be asked for at any time, and again. If
+    /// the present password cannot be known, the call sets the one that it returns.
+    async fn access(&self, _service: &ServiceId) -> Result<Access> {
+        Err(unsupported(self.id(), Call::Access))
     }
 
     /// The state of an operation.

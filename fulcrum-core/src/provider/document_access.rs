@@ -12,16 +12,20 @@ use serde::Deserialize;
 use crate::model::{DocumentError, parse_json};
 
 /// Default credentials of the adapters, and the API host that each may be sent to. `*` stands for a region's name.
-const DEFAULT_CREDENTIALS: [(&str, &str); 14] = [
+const DEFAULT_CREDENTIALS: [(&str, &str); 18] = [
     ("env:AWS_ACCESS_KEY_ID", "ec2.*.amazonaws.com"),
     ("env:AWS_ACCESS_KEY_ID", "elasticloadbalancing.*.amazonaws.com"),
+    ("env:AWS_ACCESS_KEY_ID", "rds.*.amazonaws.com"),
     ("env:AWS_ACCESS_KEY_ID", "s3.*.amazonaws.com"),
     ("env:AWS_SECRET_ACCESS_KEY", "ec2.*.amazonaws.com"),
     ("env:AWS_SECRET_ACCESS_KEY", "elasticloadbalancing.*.amazonaws.com"),
+    ("env:AWS_SECRET_ACCESS_KEY", "rds.*.amazonaws.com"),
     ("env:AWS_SECRET_ACCESS_KEY", "s3.*.amazonaws.com"),
     ("env:AWS_SESSION_TOKEN", "ec2.*.amazonaws.com"),
     ("env:AWS_SESSION_TOKEN", "elasticloadbalancing.*.amazonaws.com"),
+    ("env:AWS_SESSION_TOKEN", "rds.*.amazonaws.com"),
     ("env:AWS_SESSION_TOKEN", "s3.*.amazonaws.com"),
+    ("env:FULCRUM_PASSWORD_SECRET", "rds.*.amazonaws.com"),
     ("env:EXOSCALE_API_KEY", "api-*.exoscale.com"),
     ("env:EXOSCALE_API_SECRET", "api-*.exoscale.com"),
     ("env:HCLOUD_TOKEN", "api.hetzner.cloud"),

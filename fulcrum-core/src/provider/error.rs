@@ -167,6 +167,8 @@ pub enum Call {
     Services,
     /// `act`.
     Act,
+    /// `access`.
+    Access,
     /// `release`.
     Release,
     /// `poll`.
@@ -190,6 +192,7 @@ impl Call {
             Self::Describe => "describe",
             Self::Services => "services",
             Self::Act => "act",
+            Self::Access => "access",
             Self::Release => "release",
             Self::Poll => "poll",
             Self::Usage => "usage",
@@ -209,6 +212,7 @@ impl Call {
             | Self::FindByKey
             | Self::Describe
             | Self::Services
+            | Self::Access
             | Self::Poll
             | Self::Usage => false,
         }

@@ -4,6 +4,7 @@
 //! Trace ─ Retry ─ Concurrency ─ Deadline ─ Redact ─ adapter        (outermost first: the recommended stack)
 //! ```
 
+mod access;
 mod capability;
 mod contract;
 mod document_access;
@@ -27,6 +28,7 @@ mod surcharges;
 pub mod table;
 
 pub use crate::model::Action;
+pub use access::Access;
 pub use capability::{Accept, Capabilities, IdempotencyClass, TestedAgainst};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote, Refusal,

@@ -169,7 +169,8 @@ impl Driver<'_> {
             let calls: Vec<_> = calls.collect();
             futures::future::join_all(calls).await
         };
-        self.order.steps = driven.into_iter().collect::<Result<_, _>>()?;
+        let steps = driven.into_iter().collect::<Result<_, _>>()?;
+        self.order.steps = self.sent_secrets.hidden_steps(steps);
         Ok(())
     }
 

@@ -41,8 +41,7 @@ pub enum PurchaseError {
     OperatorRequired(&'static str),
     /// The step has no service to act on, or another action is under way.
     #[error(
-        "step {step} of order {order} has no service to act on, or another action is under way; load the order, and look \
-         at its steps"
+        "step {step} of order {order} has no service, or an action on it is under way; load the order, and look at its steps"
     )]
     NoService {
         /// Which order.

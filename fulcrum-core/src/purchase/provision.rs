@@ -38,7 +38,8 @@ impl Driver<'_> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let is_new = self.is_new() || self.is_non_idempotent(&step);
         let mut attempt = ProvisionAttempt::new(Instant::now(), is_new);
-        let settings = self.dependencies.resolve_settings(&step, &self.components, &self.order.plan);
+        // Not before they are needed: secrets among them are asked for at their provider.
+        let mut resolved: Option<Result<Settings, String>> = None;
         let mut last_error: Option<String> = None;
         loop {
             // Provisioned, or given up in an earlier round.
@@ -65,7 +66,10 @@ impl Driver<'_> {
                     &step.state,
                     StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. }
                 );
-            if let (Effect::RecordIntent | Effect::Provision, Err(why)) = (&effect, &settings) {
+            if let (Effect::RecordIntent | Effect::Provision, None) = (&effect, &resolved) {
+                resolved = Some(self.resolved_settings(&step).await);
+            }
+            if let (Effect::RecordIntent | Effect::Provision, Some(Err(why))) = (&effect, &resolved) {
                 self.record_failure(&mut step, why.clone(), None).await?;
                 self.give_up(&step, None, why);
                 return Ok(step);
@@ -82,7 +86,8 @@ impl Driver<'_> {
                     if let requests @ 1.. = attempt.count_request() {
                         sleep(back_off(requests).min(time_left(end))).await;
                     }
-                    self.send_request(&mut step, settings.clone().unwrap_or_default()).await?
+                    let settings = resolved.clone().and_then(Result::ok).unwrap_or_default();
+                    self.send_request(&mut step, settings).await?
                 }
                 Effect::FindByKey { .. } if self.is_non_idempotent(&step) => {
                     let lag = self.list_lag(&step) + self.takeover_margin(&step);
@@ -276,10 +281,7 @@ impl Driver<'_> {
             return Ok(None);
         }
         // Without the settings of the request the operation cannot go on.
-        let Ok(settings) = self.dependencies.resolve_settings(step, &self.components, &self.order.plan)
-        else {
-            return Ok(None);
-        };
+        let Ok(settings) = self.resolved_settings(step).await else { return Ok(None) };
         let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
         provider.resume_operation(&request, service).await
     }

@@ -11,10 +11,15 @@ use std::{
 
 use tokio::sync::Notify;
 
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use crate::model::{
-    Plan, Reference, Service, Settings, Step, StepState, TemplatePart, check_substitution, parse_template,
+use crate::{
+    model::{
+        Plan, Reference, Service, Settings, Step, StepState, TemplatePart, check_substitution,
+        may_hold_secrets, parse_template,
+    },
+    provider::Access,
 };
 
 /// Bytes of the value of one reference.
@@ -23,6 +28,14 @@ const MAX_VALUE_BYTES: usize = 16 << 10;
 const MAX_SETTINGS_BYTES: usize = 1 << 20;
 /// References in the settings of one lease.
 pub(super) const MAX_REFERENCES: usize = 4096;
+
+/// What opens the services that a step's user data refers to, by provider and id.
+pub(super) type StepSecrets = BTreeMap<String, Access>;
+
+/// A service among those of all providers.
+pub(super) fn service_name(service: &Service) -> String {
+    format!("{}/{}", service.provider, service.id)
+}
 
 /// What the steps of one order have become, for the steps that depend on them.
 #[derive(Debug, Default)]
@@ -87,7 +100,16 @@ impl StepDependencies {
         }
     }
 
-    /// A step's settings with each reference replaced by the attributes of its services, in the order of their steps.
+    /// The services of the steps that hold a component.
+    pub(super) fn services_of(&self, component: &str, steps: &BTreeMap<u32, Vec<String>>) -> Vec<Service> {
+        let made = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds =
+            |index: &u32| steps.get(index).is_some_and(|all| all.iter().any(|name| name == component));
+        made.iter().filter(|(index, _)| holds(index)).filter_map(|(_, service)| service.clone()).collect()
+    }
+
+    /// A step's settings with each reference replaced by the attributes of its services, in the order of their steps. In user data,
+    /// secrets of the services count as attributes.
     ///
     /// # Errors
     /// In words: a service that is referred to does not exist, or does not have that attribute.
@@ -96,21 +118,29 @@ impl StepDependencies {
         step: &Step,
         steps: &BTreeMap<u32, Vec<String>>,
         plan: &Plan,
+        secrets: &StepSecrets,
     ) -> Result<Settings, String> {
         let made = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         // A service that a fail-over keeps belongs to a step, too.
-        let named = |service: &Service| format!("{}/{}", service.provider, service.id);
-        let own: BTreeSet<String> = made.values().flatten().map(named).collect();
-        let of = |reference: Reference<'_>| -> Result<String, String> {
+        let own: BTreeSet<String> = made.values().flatten().map(service_name).collect();
+        let secret = |service: &Service, name: &str| {
+            secrets.get(&service_name(service))?.get(name).map(|secret| secret.expose_secret().to_owned())
+        };
+        let of = |reference: Reference<'_>, has_secrets: bool| -> Result<String, String> {
+            let mut is_secret = false;
             let Reference { component, attribute: what, .. } = reference;
             let services = made.iter().filter_map(|(index, service)| {
                 let holds = steps.get(index)?.iter().any(|name| name == component);
                 service.as_ref().filter(|_| holds)
             });
-            let values: Option<Vec<&str>> = services
-                .map(|service| match what {
-                    "id" => Some(service.id.as_str()),
-                    other => service.attributes.get(other).map(String::as_str),
+            let values: Option<Vec<String>> = services
+                .map(|service| match (what, service.attributes.get(what)) {
+                    ("id", _) => Some(service.id.to_string()),
+                    (_, Some(told)) => Some(told.clone()),
+                    (_, None) => {
+                        is_secret = true;
+                        secret(service, what).filter(|_| has_secrets)
+                    }
                 })
                 .collect();
             let mut values = values.ok_or_else(|| format!("{component} has no `{what}`"))?;
@@ -125,9 +155,16 @@ impl StepDependencies {
                     return Err(format!("{component} ran before, as {kept}; only its id is known"));
                 }
                 let provider = format!("{}/", lease.place.provider);
-                values.push(kept.strip_prefix(&provider).unwrap_or(kept));
+                values.push(kept.strip_prefix(&provider).unwrap_or(kept).to_owned());
             }
-            values.iter().try_for_each(|value| check_substitution(reference, value))?;
+            let checked = values.iter().try_for_each(|value| check_substitution(reference, value));
+            // The words of an error would show a secret.
+            checked.map_err(|why| match is_secret {
+                true => {
+                    format!("the `{what}` of {component} is no plain word; write ${{{component}.{what}|raw}}")
+                }
+                false => why,
+            })?;
             let text = values.join(",");
             match text.len() {
                 0 => Err(format!("{component} is not there")),
@@ -162,9 +199,9 @@ impl StepDependencies {
             Ok(Value::String(text))
         };
         // Each reference is resolved once.
-        let known: RefCell<BTreeMap<(String, String, bool), String>> = RefCell::default();
+        let known: RefCell<BTreeMap<(String, String, bool, bool), String>> = RefCell::default();
         let total = Cell::new(0_usize);
-        let in_text = |value: &str| -> Result<String, String> {
+        let in_text = |value: &str, has_secrets: bool| -> Result<String, String> {
             let mut text = String::new();
             for piece in parse_template(value, |name| step.lease.after.contains(name))? {
                 match piece {
@@ -174,9 +211,10 @@ impl StepDependencies {
                             reference.component.to_owned(),
                             reference.attribute.to_owned(),
                             reference.is_raw,
+                            has_secrets,
                         );
                         if !known.borrow().contains_key(&key) {
-                            known.borrow_mut().insert(key.clone(), of(reference)?);
+                            known.borrow_mut().insert(key.clone(), of(reference, has_secrets)?);
                         }
                         text += known.borrow().get(&key).map_or("", String::as_str);
                     }
@@ -193,7 +231,7 @@ impl StepDependencies {
         let value = |(name, value): (&String, &Value)| {
             let value = match step.lease.partners.get(name) {
                 Some(positions) => partners(positions)?,
-                None => with_texts(value, &in_text)?,
+                None => with_texts(value, &|text| in_text(text, may_hold_secrets(name)))?,
             };
             Ok((name.clone(), value))
         };

@@ -148,8 +148,8 @@ async fn lost_call_in_a_zone(api: Api, elsewhere: fn(&Path, &str) -> Arc<dyn Pro
 #[tokio::test]
 async fn a_lost_call_in_a_zone_that_is_not_configured_any_more_is_not_absent() {
     futures::future::join(
-        lost_call_in_a_zone(imitation::exoscale::API, exoscale_elsewhere),
-        lost_call_in_a_zone(imitation::scaleway::API, scaleway_elsewhere),
+        Box::pin(lost_call_in_a_zone(imitation::exoscale::API, exoscale_elsewhere)),
+        Box::pin(lost_call_in_a_zone(imitation::scaleway::API, scaleway_elsewhere)),
     )
     .await;
 }

@@ -43,6 +43,9 @@ public_ip,public-ipv4,*,,,,0.005,,,EUR,net,version=4,2026-11-20,acme.example
 network,vpc,*,,,,0,,,EUR,net,,2026-11-20,acme.example
 load_balancer,network,*,,,,0.025,,,EUR,net,,2026-11-20,acme.example
 object_storage,standard,*,,,,,GB-month,0.024,EUR,net,,2026-11-20,acme.example
+database,db.t4g.micro,*,2,1024,,0.018,,,EUR,net,engine=postgresql;ha=no;storage=extra,2026-11-20,acme.example
+database,db.t4g.micro-multi-az,*,2,1024,,0.036,,,EUR,net,engine=postgresql;ha=yes;storage=extra,2026-11-20,acme.example
+surcharge,rds-gp3,*,,,,,GB-month,0.133,EUR,net,with=database storage=extra;least_gib=20,2026-11-20,acme.example
 ";
 
 /// A folder with a price table and keys.
@@ -59,6 +62,8 @@ impl Desk {
         write("acme.json", SELLER);
         write("access", "AKIDEXAMPLE");
         write("secret", "canary-secret");
+        write("passwords", "canary-secret-for-passwords");
+        write("other-passwords", "canary-secret-of-another-day");
         Self { folder, endpoint: endpoint.to_owned() }
     }
 

@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use fulcrum_core::{
     model::{Offer, OfferKind, Service, ServiceStatus},
     provider::{
-        ErrorKind, OperationHandle, Provider, ProvisionRequest,
+        Access, ErrorKind, OperationHandle, Provider, ProvisionRequest,
         adapters::ec2::{self, Ec2},
         conformance::{SuiteConfig, check_provider},
         http::Transport,
     },
 };
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,19 +20,21 @@ use crate::{
     peers::{self, Faults, host_of, orders::Ground, stormy::Stormy},
 };
 
-const KINDS: [OfferKind; 5] = [
+const KINDS: [OfferKind; 6] = [
     OfferKind::BlockStorage,
     OfferKind::PublicIp,
     OfferKind::Network,
     OfferKind::LoadBalancer,
     OfferKind::ObjectStorage,
+    OfferKind::Database,
 ];
 
 /// A cloud that sells every kind.
 fn cloud(desk: &Desk, change: Value) -> Ec2 {
     let mut all = json!({
         "kinds": ec2::all_kinds(),
-        "endpoints": { "elasticloadbalancing": desk.endpoint, "s3": desk.endpoint },
+        "endpoints": { "elasticloadbalancing": desk.endpoint, "rds": desk.endpoint, "s3": desk.endpoint },
+        "password_secret": "file:passwords",
     });
     all.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
     desk.cloud(all)
@@ -45,7 +48,7 @@ async fn offer(cloud: &dyn Provider, kind: OfferKind) -> Offer {
 async fn request(cloud: &dyn Provider, kind: OfferKind, settings: Value) -> ProvisionRequest {
     let offer = offer(cloud, kind).await;
     let size = match kind {
-        OfferKind::BlockStorage | OfferKind::ObjectStorage | OfferKind::Machine => 20,
+        OfferKind::BlockStorage | OfferKind::ObjectStorage | OfferKind::Machine | OfferKind::Database => 20,
         _ => 0,
     };
     let mut request = ProvisionRequest::of(&offer, size, "a test");
@@ -147,21 +150,32 @@ for v in s.list_object_versions(Bucket=b)['Versions']: s.delete_object(Bucket=b,
         assert_eq!(cloud.describe(&service.id).await.expect("described"), None);
     }
     assert_eq!(left(&cloud).await, []);
-    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0\n", "nothing is left");
+    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0 0 0\n", "nothing is left");
 }
 
-/// Seven components of six kinds.
-const SHOP: &str = "
+/// Seven components of seven kinds.
+const SHOP: &str = r#"
 name: shop
 components:
   net: { kind: network, settings: { cidr: 10.30.0.0/16 } }
-  web: { vcpu: 1, memory_mib: 512, disk_gib: 20, replicas: 2, network: net }
-  db: { vcpu: 1, memory_mib: 1024, disk_gib: 20, network: net }
-  disk: { kind: block_storage, disk_gib: 30, attach: db }
-  address: { kind: public_ip, attach: db }
+  web:
+    vcpu: 1
+    memory_mib: 512
+    disk_gib: 20
+    replicas: 3
+    network: net
+    after: [db]
+    settings:
+      ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEHaEpZaNInVDaiOKyMvtKIYI1PcnCW2KyPqfMbE7Fdk ops@example.com"]
+      user_data: |
+        #cloud-config
+        write_files: [{ path: /etc/shop, content: "postgresql://${db.user}@${db.host}:${db.port}/${db.database}" }]
+  db: { kind: database, disk_gib: 20, network: net, settings: { engine: postgresql, version: 17 } }
+  disk: { kind: block_storage, disk_gib: 30, attach: web }
+  address: { kind: public_ip, attach: web }
   balancer: { kind: load_balancer, targets: web, network: net, settings: { listen: 443 } }
   files: { kind: object_storage, disk_gib: 50, settings: { bucket: files, versioning: true } }
-";
+"#;
 
 #[tokio::test]
 async fn orders_of_all_kinds_hold_on_a_network_that_breaks() {
@@ -172,7 +186,7 @@ async fn orders_of_all_kinds_hold_on_a_network_that_breaks() {
     let through = format!("http://{}", faults.address());
     let broken = cloud(
         &desk,
-        json!({ "endpoint": through, "endpoints": { "elasticloadbalancing": through, "s3": through } }),
+        json!({ "endpoint": through, "endpoints": { "elasticloadbalancing": through, "rds": through, "s3": through } }),
     );
     let ground = Ground {
         beside: Vec::new(),
@@ -187,7 +201,60 @@ async fn orders_of_all_kinds_hold_on_a_network_that_breaks() {
     let sum = peers::orders::run("ec2, all kinds", &ground, peers::runs(3), seed).await;
     assert!(sum.committed > 0);
     assert_eq!(left(&*ground.direct).await, []);
-    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0\n", "nothing is left");
+    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0 0 0\n", "nothing is left");
+}
+
+#[tokio::test]
+async fn a_database_is_opened_by_whoever_has_the_secret() {
+    let Some((peer, desk)) = moto() else { return };
+    let first = cloud(&desk, json!({}));
+    let network = bought(&first, OfferKind::Network, json!({})).await;
+    let settings = json!({ "network": network.id, "engine": "postgresql", "version": "17" });
+    let db = bought(&first, OfferKind::Database, settings).await;
+    for (name, value) in [("port", "5432"), ("database", "main"), ("user", "fulcrum")] {
+        assert_eq!(db.attributes[name], value, "{:?}", db.attributes);
+    }
+    let seen = "
+import boto3
+d = boto3.client('rds').describe_db_instances()['DBInstances'][0]
+print(d['DBInstanceClass'], d['Engine'], d['EngineVersion'], d['AllocatedStorage'], d['MultiAZ'], d['PubliclyAccessible'], len(d['DBSubnetGroup']['Subnets']))
+";
+    assert_eq!(python(&peer, seen), "db.t4g.micro postgres 17 40 False False 3\n");
+
+    // The same for everybody with the secret.
+    let password = |access: &Access| access.get("password").expect("it has one").expose_secret().to_owned();
+    let access = cloud(&desk, json!({})).access(&db.id).await.expect("opened");
+    assert_eq!(access.names().collect::<Vec<_>>(), ["database", "host", "password", "port", "user"]);
+    let before = password(&access);
+    assert_eq!(password(&first.access(&db.id).await.expect("opened")), before);
+    assert!(!format!("{access:?}").contains(&before));
+
+    // Without the secret nobody knows it, and nothing is changed.
+    let without = cloud(&desk, json!({ "password_secret": null }));
+    let refused = without.access(&db.id).await.expect_err("no secret");
+    assert!(
+        matches!(&refused.kind, ErrorKind::InvalidRequest { message } if message.contains("password_secret")),
+        "{refused}"
+    );
+    // Another secret sets another password, once.
+    let other = cloud(&desk, json!({ "password_secret": "file:other-passwords" }));
+    let after = password(&other.access(&db.id).await.expect("opened"));
+    assert_ne!(after, before);
+    assert_eq!(password(&other.access(&db.id).await.expect("opened")), after);
+    let marks = "
+import boto3
+print(len([t for t in boto3.client('rds').describe_db_instances()['DBInstances'][0]['TagList'] if t['Key'] == 'fulcrum-password']))
+";
+    assert_eq!(python(&peer, marks), "1\n");
+
+    // A database that was bought without a secret can be opened later.
+    let silent = bought(&without, OfferKind::Database, json!({})).await;
+    assert_eq!(password(&first.access(&silent.id).await.expect("opened")).len(), 32);
+    assert!(matches!(first.access(&network.id).await.expect_err("a network").kind, ErrorKind::Unsupported));
+    for service in [&silent, &db, &network] {
+        end(&first, service).await;
+    }
+    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0 0 0\n", "nothing is left");
 }
 
 /// Two regions as two providers.
@@ -225,12 +292,15 @@ public_ip,public-ipv4,*,,,,0.005,,,EUR,net,version=4,2026-11-20,test
 network,vpc,*,,,,0,,,EUR,net,,2026-11-20,test
 load_balancer,network,*,,,,0.025,,,EUR,net,,2026-11-20,test
 object_storage,standard,*,,,,,GB-month,0.024,EUR,net,,2026-11-20,test
+database,db.t4g.micro,*,2,1024,,0.018,,,EUR,net,engine=postgresql;ha=no;storage=extra,2026-11-20,test
+surcharge,rds-gp3,*,,,,,GB-month,0.133,EUR,net,with=database storage=extra;least_gib=20,2026-11-20,test
 ";
             let head = "kind,sku,region,vcpu,memory_mib,disk_gib,hourly,unit,unit_price,currency,tax,attributes,observed,source\n";
             write(format!("{id}.csv"), crate::imitation::read_today(&format!("{head}{rows}{rest}")));
         }
         write("access".to_owned(), "AKIDEXAMPLE".to_owned());
         write("secret".to_owned(), "canary-secret".to_owned());
+        write("passwords".to_owned(), "canary-secret-for-passwords".to_owned());
         Self { folder }
     }
 
@@ -240,11 +310,12 @@ object_storage,standard,*,,,,,GB-month,0.024,EUR,net,,2026-11-20,test
             let config = json!({
                 "id": id,
                 "endpoint": address,
-                "endpoints": { "elasticloadbalancing": address, "s3": address },
+                "endpoints": { "elasticloadbalancing": address, "rds": address, "s3": address },
                 "kinds": ec2::all_kinds(),
                 "access_key": "file:access",
                 "secret_key": "file:secret",
                 "catalogue": format!("{id}.csv"),
+                "password_secret": "file:passwords",
                 "client_token": "ignored",
                 "image": "ami-785db401",
                 "images": { "debian-13": "ami-785db401" },
@@ -287,7 +358,7 @@ object_storage,standard,*,,,,,GB-month,0.024,EUR,net,,2026-11-20,test
         }
         for (_, region, _) in SELLERS {
             let there = format!("import boto3; boto3.setup_default_session(region_name='{region}'){COUNT}");
-            assert_eq!(python(peer, &there), "0 0 0 0 0 0 0\n", "nothing is left in {region}");
+            assert_eq!(python(peer, &there), "0 0 0 0 0 0 0 0 0\n", "nothing is left in {region}");
         }
         Some(sum)
     }
@@ -330,7 +401,7 @@ async fn a_process_may_die_at_each_request_of_each_kind() {
     let deaths = dying::at_each_request("ec2", &requests, &live(), &over).await;
     assert!(deaths.purchases > 30 && deaths.releases > 20, "{deaths:?}");
     end(&direct, &web).await;
-    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0\n", "nothing is left");
+    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0 0 0\n", "nothing is left");
 }
 
 #[tokio::test]
@@ -393,17 +464,19 @@ b.delete_target_group(TargetGroupArn=b.describe_target_groups(Names=['other'])['
     python(&peer, &take_away);
     end(&cloud, &balancer).await;
     end(&cloud, &network).await;
-    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0\n", "nothing is left");
+    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0 0 0\n", "nothing is left");
 }
 
-/// Volumes, addresses, networks beside the default one, gateways beside its own, balancers, target groups, buckets.
+/// Volumes, addresses, networks beside the default one, gateways beside its own, balancers, target groups, buckets, databases, their groups of
+/// subnets.
 const COUNT: &str = "
 import boto3
-e, b, s = (boto3.client(name) for name in ('ec2', 'elbv2', 's3'))
+e, b, s, d = (boto3.client(name) for name in ('ec2', 'elbv2', 's3', 'rds'))
 ours = lambda rows: [row for row in rows if row.get('Tags')]
 print(len(e.describe_volumes()['Volumes']), len(e.describe_addresses()['Addresses']), len(ours(e.describe_vpcs()['Vpcs'])),
       len(ours(e.describe_internet_gateways()['InternetGateways'])), len(b.describe_load_balancers()['LoadBalancers']),
-      len(b.describe_target_groups()['TargetGroups']), len(s.list_buckets()['Buckets']))
+      len(b.describe_target_groups()['TargetGroups']), len(s.list_buckets()['Buckets']),
+      len(d.describe_db_instances()['DBInstances']), len(d.describe_db_subnet_groups()['DBSubnetGroups']))
 ";
 
 fn python(peer: &peers::Peer, script: &str) -> String {

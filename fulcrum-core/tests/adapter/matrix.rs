@@ -33,7 +33,7 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
     ]
 }
 
-const CALLS: [Call; 13] = [
+const CALLS: [Call; 14] = [
     Call::Offers,
     Call::Quote,
     Call::DryRun,
@@ -44,6 +44,7 @@ const CALLS: [Call; 13] = [
     Call::Describe,
     Call::Services,
     Call::Act,
+    Call::Access,
     Call::Release,
     Call::Poll,
     Call::Usage,

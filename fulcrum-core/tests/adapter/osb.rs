@@ -247,6 +247,11 @@ async fn an_instance_is_made_changed_bound_and_ended() {
     adapter.unbind(&service.id, &key).await.expect("unbound");
     adapter.unbind(&service.id, &key).await.expect("unbound again");
 
+    let access = adapter.access(&service.id).await.expect("opened");
+    assert_eq!(access.names().collect::<Vec<_>>(), ["uri"]);
+    let again = adapter.access(&service.id).await.expect("opened again");
+    assert!(access.exposed().eq(again.exposed()) && !format!("{access:?}").contains("postgresql"));
+
     let handle = adapter.release(&service.id, &key).await.expect("accepted");
     assert_eq!(done(&adapter, &handle).await, OperationStatus::Succeeded(None));
     assert_eq!(adapter.describe(&service.id).await.expect("asked"), None);

@@ -202,6 +202,10 @@ impl Provider for Mortal<Sandbox> {
     ) -> Result<OperationHandle> {
         mortal(self.inner.act(service, action, key)).await
     }
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.inner.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         mortal(self.inner.release(service, key)).await
     }

@@ -125,6 +125,10 @@ impl Provider for Spy {
             .await;
         self.inner.act(service, action, key).await
     }
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.inner.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.witness
             .see(

@@ -450,6 +450,10 @@ impl Provider for Echo {
     ) -> Result<OperationHandle> {
         self.inner.act(service, action, key).await
     }
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.inner.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         if self.comes_twice() {
             let _ = self.inner.release(service, key).await;

@@ -94,6 +94,10 @@ impl ProviderCallbacks for Program {
                     let action = serde_json::from_value(ask["action"].clone()).expect("an action");
                     begun(cloud.act(&service(), &action, &key()).await?)
                 }
+                Call::Access => {
+                    let access = cloud.access(&service()).await?;
+                    json!({ "values": access.exposed().collect::<BTreeMap<_, _>>() })
+                }
                 Call::Release => begun(cloud.release(&service(), &key()).await?),
                 Call::Poll => {
                     match cloud.poll(&OperationHandle::new(ask["operation"].as_str().expect("text"))).await? {

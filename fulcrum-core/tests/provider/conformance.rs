@@ -213,6 +213,10 @@ impl Provider for Odd {
     ) -> Result<OperationHandle> {
         self.cloud.act(service, action, key).await
     }
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.cloud.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.cloud.release(service, key).await
     }
@@ -300,6 +304,7 @@ async fn outcome(sandbox: &Sandbox, call: Call) -> Option<i32> {
         Call::Describe => sandbox.describe(&service).await.map(drop),
         Call::Services => sandbox.services().try_collect::<Vec<_>>().await.map(drop),
         Call::Act => sandbox.act(&service, &Action::Stop, &key).await.map(drop),
+        Call::Access => sandbox.access(&service).await.map(drop),
         Call::Release => sandbox.release(&service, &key).await.map(drop),
         Call::Poll => sandbox.poll(&OperationHandle::new("none")).await.map(drop),
         Call::Usage => sandbox.usage(&period).try_collect::<Vec<_>>().await.map(drop),
@@ -386,6 +391,10 @@ impl Provider for Careless {
     }
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         self.0.describe(service).await
+    }
+
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.0.access(service).await
     }
 
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {

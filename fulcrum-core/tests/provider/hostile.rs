@@ -249,6 +249,10 @@ impl Provider for Liar {
             self.handle(acted)
         })
     }
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.inner.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.limited(Call::Release)?;
         // What vanishes is only said to be ended.

@@ -90,6 +90,10 @@ impl Provider for Noting {
     fn services(&self) -> ServiceStream {
         self.cloud.services()
     }
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.cloud.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.note("release", key.as_str().trim_end_matches("-r").rsplit('-').next().unwrap_or_default());
         Ok(OperationHandle::new(format!("|{}", self.cloud.release(service, key).await?.as_str())))

@@ -68,6 +68,10 @@ impl Provider for Saying {
     fn services(&self) -> ServiceStream {
         self.cloud.services()
     }
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.cloud.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.cloud.release(service, key).await
     }

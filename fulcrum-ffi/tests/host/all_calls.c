@@ -141,6 +141,11 @@ int main(int argc, char **argv) {
         if (fulcrum_federation_operate(federation, bytes(id), strlen(id), bytes(stop), strlen(stop), &ended, &error)) return failed("operate", error);
         if (!fulcrum_order_is_committed(ended)) return 1;
         fulcrum_order_free(ended);
+        /* A machine has nothing that opens it. */
+        fulcrum_access *access = NULL;
+        if (fulcrum_federation_access(federation, bytes(id), strlen(id), 0, &access, NULL) != FULCRUM_PROVIDER_UNSUPPORTED) return 1;
+        if (access || fulcrum_access_count(access) || fulcrum_access_name(access, 0) || fulcrum_access_value(access, "user")) return 1;
+        fulcrum_access_free(access);
         if (fulcrum_federation_serve(federation, 0, 20, &error)) return failed("serve", error);
         if (fulcrum_federation_cancel(federation, bytes(id), strlen(id), &ended, &error)) return failed("cancel", error);
         fulcrum_order_free(ended);

@@ -51,7 +51,15 @@ constraints:
                          market.settings_schema_json(plan.leases().front().provider, "machine").size() > 2 && market.resume().empty() &&
                          market.orders(R"({"state": "ended", "limit": 5})").front().id() == order.id() && market.orders().size() >= 2;
     const bool is_tried = market.dry_run_json(plan) == R"({"refusals":[],"unchecked":[]})";
-    const bool is_told = is_tried && market.timeline_text(order.id()).find("order: ended") != std::string::npos &&
+    bool is_closed = false;
+    try {
+        const auto opened = market.access(other.id(), 0);
+        is_closed = opened.names().empty() && !opened.value("password");
+    } catch (const fulcrum::error &error) {
+        // A machine has nothing of the kind.
+        is_closed = error.code() == FULCRUM_PROVIDER_UNSUPPORTED;
+    }
+    const bool is_told = is_tried && is_closed && market.timeline_text(order.id()).find("order: ended") != std::string::npos &&
                          market.timeline_json(order.id()).find("since_start_ms") != std::string::npos;
     const bool is_whole = is_told && market.reconcile_json().find("\"findings\":[]") != std::string::npos;
     std::cout << "ended, committed: " << ended.is_committed() << "; another, committed: " << other.is_committed()

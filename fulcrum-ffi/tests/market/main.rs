@@ -1,6 +1,7 @@
 //! The C functions as C calls them, over two sandbox clouds whose prices are written here.
 #![expect(clippy::expect_used, reason = "a test stops at what fails")]
 
+mod access;
 mod accessors;
 mod callback;
 mod provider;

@@ -23,7 +23,7 @@ const MOST_CALLS: usize = 24;
 /// Inputs that share a federation: opening one takes longer than most calls.
 const MOST_SHARED: usize = 64;
 /// Calls that take little time, by their numbers.
-const CHEAP: [usize; 14] = [0, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 19, 20, 23];
+const CHEAP: [usize; 14] = [0, 2, 3, 4, 7, 8, 9, 10, 24, 14, 15, 19, 20, 23];
 /// Federations that an input opens. A new ledger takes most of the time, as it makes its tables.
 const MOST_OPENED: usize = 1;
 /// Handles of one sort that an input holds at once.
@@ -32,6 +32,8 @@ const MOST_HANDLES: usize = 8;
 const CATALOGUE: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [
     {"id": "alpha", "name": "Alpha", "legal_name": "Alpha", "country": "DE", "regions": [{"id": "r", "country": "DE"}],
      "offers": [{"kind": "machine", "sku": "m", "region": "r", "vcpu": 2, "memory_mib": 4096, "monthly": "10",
+                 "disk_gib": 40, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"},
+                {"kind": "database", "sku": "d", "region": "r", "vcpu": 2, "memory_mib": 4096, "monthly": "10",
                  "disk_gib": 40, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"}]},
     {"id": "beta", "name": "Beta", "legal_name": "Beta", "country": "FR", "regions": [{"id": "s", "country": "FR"}],
      "offers": [{"kind": "machine", "sku": "n", "region": "s", "vcpu": 4, "memory_mib": 8192, "monthly": "25",
@@ -43,7 +45,7 @@ const TEXTS: [&str; 24] = [
     "{ name: shop, components: { web: { vcpu: 2 } } }",
     "{ name: shop, components: { web: { vcpu: 2, replicas: 2 } }, constraints: [ spread: { components: [web], over: provider, at_least: 2 } ] }",
     "{ name: shop, components: { web: { vcpu: 64 } } }",
-    "{}",
+    "{ name: shop, components: { db: { kind: database } } }",
     "[]",
     "null",
     "{\"step_timeout_s\": 0}",
@@ -339,7 +341,7 @@ impl<'a> Pool<'a> {
     fn call(&mut self) {
         // What opens federations, starts threads or waits comes seldom: it takes as long as a hundred others.
         let call = match self.draw.below(256) {
-            call @ 0..24 => call,
+            call @ 0..25 => call,
             call => CHEAP[call % CHEAP.len()],
         };
         match call {
@@ -365,7 +367,8 @@ impl<'a> Pool<'a> {
             20 => self.digest(),
             21 => self.serve(),
             22 => self.check(),
-            _ => self.numbers(),
+            23 => self.numbers(),
+            _ => self.access(),
         }
     }
 
@@ -723,6 +726,25 @@ impl<'a> Pool<'a> {
         let number =
             i32::from_le_bytes([self.draw.byte(), self.draw.byte(), self.draw.byte(), self.draw.byte()]);
         read_text(fulcrum_status_name(number));
+    }
+
+    /// What opens a service.
+    fn access(&mut self) {
+        let (federation, id, step) = (self.federation(), self.text(), u32::from(self.draw.byte() % 4));
+        let (at, length) = lent(&id);
+        // SAFETY: all pointers live until the call returns.
+        let access = self
+            .got(|out, error| unsafe { fulcrum_federation_access(federation, at, length, step, out, error) });
+        let Some(access) = access else { return };
+        // SAFETY: it is live until it is freed here, and its texts as long.
+        unsafe {
+            for index in 0..=fulcrum_access_count(access) {
+                let name = fulcrum_access_name(access, index);
+                read_text(name);
+                read_text(fulcrum_access_value(access, name));
+            }
+            fulcrum_access_free(access);
+        }
     }
 
     fn free_one(&mut self) {

@@ -10,6 +10,7 @@
 """
 
 from fulcrum_market._fulcrum import (
+    Access,
     AsyncFederation,
     Catalogue,
     Events,
@@ -51,6 +52,7 @@ from fulcrum_market.errors import (
 from fulcrum_market.provider import Provider
 
 __all__ = [
+    "Access",
     "AmbiguousError",
     "AsyncFederation",
     "CapacityError",

@@ -139,6 +139,22 @@ class Events:
     def __anext__(self) -> Coroutine[Any, Any, documents.OrderEvent]: ...
 
 @final
+class Access:
+    """What opens a service: names such as ``user`` and ``password``, and their secret values, which ``repr()`` does not show."""
+
+    @property
+    def names(self) -> list[str]:
+        """All names, in alphabetical order."""
+    def reveal(self, name: str) -> str:
+        """The value of a name. Keep it from logs and files.
+
+        Raises:
+            KeyError: There is none.
+        """
+    def __len__(self) -> int: ...
+    def __contains__(self, name: str) -> bool: ...
+
+@final
 class Timeline:
     """What has happened to an order, in words: ``str()`` has a head line and one line for each event."""
 
@@ -469,6 +485,16 @@ class Federation:
             ValueError: ``before`` has no time zone.
             LedgerError: The ledger failed.
         """
+    def access(self, id: str, step: int) -> Access:
+        """What opens the service of a step, such as the user name and the password of a database.
+
+        Nothing of it is recorded; it is the same when it is asked for again.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+            PurchaseError: The step has no service.
+            ProviderError: The provider has nothing of the kind, or does not answer.
+        """
     def timeline(self, id: str) -> Timeline:
         """What has happened to an order so far, in words for people.
 
@@ -645,6 +671,8 @@ class AsyncFederation:
         """As Federation.export()."""
     def forget(self, before: datetime) -> Coroutine[Any, Any, int]:
         """As Federation.forget()."""
+    def access(self, id: str, step: int) -> Coroutine[Any, Any, Access]:
+        """As Federation.access()."""
     def timeline(self, id: str) -> Coroutine[Any, Any, Timeline]:
         """As Federation.timeline()."""
     def deliver(

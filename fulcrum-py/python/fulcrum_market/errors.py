@@ -16,7 +16,7 @@ class FulcrumError(Exception):
     #: Who failed.
     provider: str | None = None
     #: What the provider was asked for: offers, quote, dry_run, reserve, unreserve, provision, resume_operation, find_by_key, describe,
-    #: services, act, release, poll or usage.
+    #: services, act, access, release, poll or usage.
     call: str | None = None
     #: The provider's own number for the request, for its support.
     request_id: str | None = None

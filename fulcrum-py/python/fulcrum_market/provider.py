@@ -106,6 +106,10 @@ class Provider:
         """Starts "start", "stop", {"resize": {"sku": …}} or {"other": {"name": …}}; the operation's handle."""
         raise NotImplementedError
 
+    def access(self, service: str) -> typing.Any:
+        """What opens a service: a dict of texts, such as user and password. They are kept nowhere."""
+        raise NotImplementedError
+
     def release(self, service: str, key: str) -> typing.Any:
         """Ends a service; the operation's handle. What is gone is success."""
         raise NotImplementedError
@@ -132,6 +136,7 @@ _FIELDS: typing.Dict[str, typing.Optional[str]] = {
     "describe": "service",
     "services": "services",
     "act": "operation",
+    "access": "values",
     "release": "operation",
     "poll": None,
     "usage": "records",

@@ -71,6 +71,7 @@ pub(crate) fn cloud() -> Result<Arc<BenchCloud>, Error> {
         list_lag_ms: None,
         settings: None,
         attributes: None,
+        secrets: BTreeMap::new(),
         places: None,
         kinds: None,
         tested: BTreeMap::new(),

@@ -180,6 +180,7 @@ impl Suite {
                 Call::Poll => provider.poll(&operation).await.map(drop),
                 Call::Usage => provider.usage(&period).next().await.map_or(Ok(()), |item| item.map(drop)),
                 Call::Unreserve => provider.unreserve(&key).await,
+                Call::Access => provider.access(&service).await.map(drop),
                 Call::DryRun => provider.dry_run(&[]).await.map(drop),
                 Call::Offers | Call::Quote | Call::Reserve | Call::Provision | Call::ResumeOperation => {
                     continue;

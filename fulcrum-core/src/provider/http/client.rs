@@ -131,11 +131,13 @@ impl Client {
     }
 
     fn check_destination(&self) -> Result<(), HttpConfigError> {
+        self.secrets.iter().try_for_each(|secret| self.may_get(secret))
+    }
+
+    /// Succeeds if this API may get what is made from a secret.
+    pub(crate) fn may_get(&self, secret: &Secret) -> Result<(), HttpConfigError> {
         let host = self.base.host_str().unwrap_or_default();
-        for secret in &self.secrets {
-            secret.check_destination(host, self.has_own_authorities)?;
-        }
-        Ok(())
+        Ok(secret.check_destination(host, self.has_own_authorities)?)
     }
 
     /// A copy for another address of the API, such as one service of a cloud. Credentials, throttle and secrets are shared.

@@ -21,7 +21,7 @@ pub use retry::{Retry, RetryPolicy};
 pub use trace::Trace;
 
 use super::{
-    Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
+    Access, Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
     ProvisionRequest, Quote, Refusal, RejectedRow, Result, ServiceStream, UsagePeriod, UsageStream,
 };
 use crate::model::{IdempotencyKey, ProviderId, Service, ServiceId};
@@ -93,6 +93,9 @@ impl Provider for Arc<dyn Provider> {
     }
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         (**self).release(service, key).await
+    }
+    async fn access(&self, service: &ServiceId) -> Result<Access> {
+        (**self).access(service).await
     }
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         (**self).poll(operation).await
@@ -175,6 +178,9 @@ macro_rules! forward_through {
             }
             async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
                 self.call(Call::Release, || self.inner.release(service, key)).await
+            }
+            async fn access(&self, service: &ServiceId) -> Result<crate::provider::Access> {
+                self.call(Call::Access, || self.inner.access(service)).await
             }
             async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
                 self.call(Call::Poll, || self.inner.poll(operation)).await

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use crate::{
     model::{IdempotencyKey, ProviderId, Service, ServiceId, map_of},
     provider::{
-        Action, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
-        Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result, ServiceStream,
-        UsagePeriod, UsageStream, single_line,
+        Access, Action, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result,
+        ServiceStream, UsagePeriod, UsageStream, single_line,
     },
 };
 
@@ -179,6 +179,10 @@ impl<P: Provider> Provider for Redact<P> {
     }
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.call(Call::Release, self.inner.release(service, key), Redaction::handle).await
+    }
+    /// The values pass as they are: they are secrets, and exactly they are wanted.
+    async fn access(&self, service: &ServiceId) -> Result<Access> {
+        self.call(Call::Access, self.inner.access(service), |_, access| Ok(access)).await
     }
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         self.call(Call::Poll, self.inner.poll(operation), Redaction::status).await

@@ -78,6 +78,19 @@ pub(in crate::provider) fn versioning() -> DeclaredSetting {
     word("versioning", SettingType::Boolean, [OfferKind::ObjectStorage], about)
 }
 
+/// Succeeds if `version` is left out, or a version in digits and dots.
+///
+/// # Errors
+/// What to write.
+pub(in crate::provider) fn check_version(setting: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+    match setting("version") {
+        Some(text) if text.is_empty() || text.split('.').any(|it| it.parse::<u32>().is_err()) => {
+            Err(format!("`version` is {text}; write a version such as 17 or 17.2"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The port of a load balancer that does not say.
 const DEFAULT_PORT: u16 = 80;
 

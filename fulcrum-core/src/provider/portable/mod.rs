@@ -11,17 +11,21 @@
 mod cidr;
 mod first_boot;
 mod kinds;
+#[cfg(feature = "ec2")]
+mod password;
 mod system;
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "ec2")]
+pub(in crate::provider) use self::password::PasswordMaker;
 #[allow(unused_imports, reason = "each adapter uses its own part")]
 pub(in crate::provider) use self::{
     cidr::Cidr,
     first_boot::{FirstBoot, KeyWords},
     kinds::{
-        attach, bucket, check, cidr, database_engine, listen, network_of, nodes_of, ports, protocol,
-        target_port, targets, version, versioning,
+        attach, bucket, check, check_version, cidr, database_engine, listen, network_of, nodes_of, ports,
+        protocol, target_port, targets, version, versioning,
     },
     system::System,
 };

@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    model::{OfferKind, Relation, ServiceId, setting_text},
-    provider::ProvisionRequest,
+    model::{OfferKind, Relation, Service, ServiceId, setting_text},
+    provider::{Access, ProvisionRequest},
 };
 
 /// The attributes of the service that a request makes, the `number`th of its cloud.
@@ -31,6 +31,37 @@ pub(super) fn declared() -> BTreeMap<OfferKind, BTreeSet<String>> {
         own.chain(relations).chain(["name"]).map(str::to_owned).collect()
     };
     OfferKind::ALL.into_iter().map(|(kind, _)| (kind, of_kind(kind))).collect()
+}
+
+/// The secrets that a sandbox tells, by kind of product.
+pub(super) fn secrets() -> BTreeMap<OfferKind, BTreeSet<String>> {
+    let one = |name: &str| BTreeSet::from([name.to_owned()]);
+    BTreeMap::from([(OfferKind::Database, one("password")), (OfferKind::Kubernetes, one("kubeconfig"))])
+}
+
+/// What opens a service: its attributes, and a secret that follows from its id; none for a kind without one.
+pub(super) fn access(kind: OfferKind, service: &Service) -> Option<Access> {
+    let secret = blake3::derive_key("fulcrum sandbox 2026-11 access", service.id.as_str().as_bytes());
+    let secret = blake3::Hash::from(secret).to_hex()[..24].to_owned();
+    let told = service.attributes.clone().into_iter();
+    match kind {
+        OfferKind::Database => {
+            let is_told = |name: &str| ["host", "port", "database", "user"].contains(&name);
+            let told = told.filter(|(name, _)| is_told(name));
+            let access = told.fold(Access::default(), |access, (name, value)| access.with(name, value));
+            Some(access.with("password", secret))
+        }
+        OfferKind::Kubernetes => {
+            let endpoint = service.attributes.get("endpoint").map(String::as_str).unwrap_or_default();
+            let config = format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: main\nclusters: [{{ name: main, cluster: {{ server: '{endpoint}' }} }}]\n\
+                 users: [{{ name: admin, user: {{ token: {secret} }} }}]\n\
+                 contexts: [{{ name: main, context: {{ cluster: main, user: admin }} }}]\n"
+            );
+            Some(Access::default().with("kubeconfig", config))
+        }
+        _ => None,
+    }
 }
 
 fn own(kind: OfferKind, id: &str, number: usize) -> Vec<(&'static str, String)> {

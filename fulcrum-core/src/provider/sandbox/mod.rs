@@ -181,8 +181,9 @@ impl Sandbox {
 }
 
 fn capabilities(class: IdempotencyClass) -> Capabilities {
-    use Call::{Act, Describe, DryRun, FindByKey, Offers, Poll, Provision, Quote, Release, Services};
-    let mut calls = vec![Offers, Quote, DryRun, Provision, FindByKey, Describe, Services, Act, Release, Poll];
+    use Call::{Access, Act, Describe, DryRun, FindByKey, Offers, Poll, Provision, Quote, Release, Services};
+    let mut calls =
+        vec![Offers, Quote, DryRun, Provision, FindByKey, Describe, Services, Act, Access, Release, Poll];
     if class == IdempotencyClass::None {
         calls.retain(|call| *call != FindByKey);
     }
@@ -194,6 +195,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         list_lag_ms: Some(0),
         settings: None,
         attributes: Some(attributes::declared()),
+        secrets: attributes::secrets(),
         places: None,
         kinds: None,
         tested: BTreeMap::new(),

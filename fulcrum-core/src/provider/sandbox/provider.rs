@@ -21,9 +21,9 @@ use super::{
 use crate::{
     model::{Charge, IdempotencyKey, Offer, Price, ProviderId, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
-        Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Refusal, RejectedRow, Result,
-        ServiceStream, UsagePeriod, UsageStream, find_exact,
+        Access, Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream,
+        OperationHandle, OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Refusal,
+        RejectedRow, Result, ServiceStream, UsagePeriod, UsageStream, find_exact,
     },
 };
 
@@ -460,6 +460,21 @@ impl Provider for Sandbox {
             }))
         })??;
         self.after_effect(Call::Act, &conditions, started).await
+    }
+
+    async fn access(&self, service: &ServiceId) -> Result<Access> {
+        let call = Call::Access;
+        let conditions = self.before_effect(call, None).await?;
+        let found = self.change(call, |state| {
+            let now = Timestamp::now();
+            state.advance_to(now);
+            state.resource(service).filter(|resource| resource.exists(now)).map(|it| it.service.clone())
+        })?;
+        let found = found.ok_or_else(|| self.unknown(call, service))?;
+        let kind = self.inner.offers.iter().find(|offer| offer.sku == found.sku).map(|offer| offer.kind);
+        let access = kind.and_then(|kind| attributes::access(kind, &found));
+        let access = access.ok_or_else(|| self.error(call, ErrorKind::Unsupported))?;
+        self.after_effect(call, &conditions, access).await
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {

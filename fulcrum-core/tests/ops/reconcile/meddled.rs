@@ -99,6 +99,10 @@ impl Provider for Meddled {
     async fn act(&self, of: &ServiceId, action: &Action, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.inner.act(of, action, key).await
     }
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.inner.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.inner.release(service, key).await
     }

@@ -131,9 +131,15 @@ impl Caller<'_, '_> {
             }
             self.once(call).await;
         }
-        for call in
-            [Call::Services, Call::Act, Call::ResumeOperation, Call::Release, Call::Poll, Call::DryRun]
-        {
+        for call in [
+            Call::Services,
+            Call::Act,
+            Call::ResumeOperation,
+            Call::Release,
+            Call::Poll,
+            Call::DryRun,
+            Call::Access,
+        ] {
             self.once(call).await;
         }
         if !self.at.starts_with("openstack") {
@@ -351,6 +357,13 @@ impl Caller<'_, '_> {
                 let begun = provider.act(&service, &action, &key).await;
                 let begun = self.note(begun);
                 self.handles.extend(begun);
+            }
+            Call::Access => {
+                let service = self.service();
+                let opened = provider.access(&service).await;
+                if let Some(access) = self.note(opened) {
+                    access.names().for_each(|name| words::are_readable(&self.at, name));
+                }
             }
             Call::Release => {
                 let (service, key) = (self.service(), self.key());

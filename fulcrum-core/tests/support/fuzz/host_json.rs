@@ -50,6 +50,7 @@ fn usual() -> CallbackDescription {
         "poll",
         "usage",
         "dry_run",
+        "access",
     ];
     let text = json!({
         "provider": { "id": "own", "name": "Own", "legal_name": "Own", "country": "DE",
@@ -149,6 +150,10 @@ async fn call_all(provider: &CallbackProvider) -> usize {
     let period = UsagePeriod { from: jiff::Timestamp::UNIX_EPOCH, to: jiff::Timestamp::now() };
     for record in provider.usage(&period).collect::<Vec<_>>().await {
         heard(&mut well, record);
+    }
+    let opened = provider.access(&id).await;
+    for name in heard(&mut well, opened).iter().flat_map(fulcrum_core::provider::Access::names) {
+        words::are_readable(AT, name);
     }
     well
 }

@@ -189,6 +189,10 @@ impl Provider for Scripted {
         self.meet(Call::Act, self.inner.act(service, action, key)).await
     }
 
+    async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
+        self.inner.access(service).await
+    }
+
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.meet(Call::Release, self.inner.release(service, key)).await
     }

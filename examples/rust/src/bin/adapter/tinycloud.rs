@@ -108,6 +108,7 @@ impl Tiny {
                 list_lag_ms: None,
                 settings: Some(fulcrum_core::model::DeclaredSettings::default()),
                 attributes: None,
+                secrets: BTreeMap::new(),
                 places: None,
                 kinds: None,
                 tested: BTreeMap::new(),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
+use secrecy::SecretString;
 
 use super::{
     Ec2Config,
@@ -16,12 +17,13 @@ use super::{
     wire::{self, InstanceType, ListPage, Xml},
 };
 use crate::{
-    model::{Offer, Place, ProviderId, RegionId, ZoneId},
+    model::{IdempotencyKey, Offer, Place, ProviderId, RegionId, ZoneId},
     provider::{
         Call, ErrorKind, ProvisionRequest, RejectedRow, Result,
         adapters::common::CallErrors,
         find_exact_in_zones,
         http::{Client, HttpConfigError, Page, Request, Response, Secret, Transport, paginate},
+        portable::PasswordMaker,
     },
 };
 
@@ -62,6 +64,8 @@ pub(super) struct Cloud {
     pub listed: Vec<Offer>,
     /// Rows that are not offered, and why.
     pub rejected: Vec<RejectedRow>,
+    /// Makes passwords; none without a secret.
+    pub passwords: Option<PasswordMaker>,
     regions: BTreeMap<RegionId, Region>,
 }
 
@@ -151,7 +155,31 @@ impl Cloud {
                 "endpoint: this URL is for one region; set `regions` to that region, or write {region} into the URL".to_owned(),
             );
         }
-        Ok(Self { config, listed: sold, rejected, regions })
+        Ok(Self { config, listed: sold, rejected, passwords: None, regions })
+    }
+
+    /// With a secret from which passwords are made.
+    pub(super) fn with_passwords(self, secret: &Secret) -> Result<Self, HttpConfigError> {
+        for client in self.regions.values().filter_map(|region| region.further.get(&ApiName::Rds)) {
+            // A document may name the secret only if it may send it there.
+            client.may_get(secret)?;
+        }
+        let maker = PasswordMaker::new(secret.value())
+            .map_err(|why| HttpConfigError::Setting(format!("password_secret: {why}")))?;
+        Ok(Self { passwords: Some(maker), ..self })
+    }
+
+    /// The password of what this key bought. Without a secret it is one that nobody knows.
+    pub(super) fn password_of(&self, key: &IdempotencyKey) -> SecretString {
+        let password = match &self.passwords {
+            Some(maker) => maker.password(key),
+            None => PasswordMaker::random().password(key),
+        };
+        // The regions share one redactor.
+        if let Some(region) = self.regions.values().next() {
+            region.client.redactor().add(password.clone());
+        }
+        password
     }
 
     /// The same cloud over another transport, with empty caches.
@@ -164,7 +192,7 @@ impl Cloud {
         };
         let regions = self.regions.iter().map(region).collect();
         let (config, listed, rejected) = (self.config.clone(), self.listed.clone(), self.rejected.clone());
-        Self { config, listed, rejected, regions }
+        Self { config, listed, rejected, passwords: self.passwords.clone(), regions }
     }
 
     /// Rows that the lists of all regions left out.

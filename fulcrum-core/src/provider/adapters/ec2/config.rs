@@ -27,7 +27,8 @@ pub struct Ec2Config {
     pub id: ProviderId,
     /// Its URL, with `{region}` for the region's name: `https://fcu.{region}.outscale.com`.
     pub endpoint: String,
-    /// The URLs of its other APIs, where they do not follow from `endpoint`: `elasticloadbalancing`, `s3`.
+    /// The URLs of its other APIs, where they do not follow from `endpoint`: `elasticloadbalancing`, `rds`,
+    /// `s3`.
     #[serde(default)]
     pub endpoints: BTreeMap<String, String>,
     /// The kinds of product that are bought here. The keys need permission for the API of each.
@@ -42,6 +43,10 @@ pub struct Ec2Config {
     /// The token that goes with temporary keys.
     #[serde(default)]
     pub session_token: Option<Credential>,
+    /// The secret from which passwords of databases are made, each with the key of its purchase: 16 characters at least. Without
+    /// one, nobody can get into a database.
+    #[serde(default)]
+    pub password_secret: Option<Credential>,
     /// The regions that are used; empty for all of the price table.
     #[serde(default)]
     pub regions: Vec<RegionId>,
@@ -165,6 +170,10 @@ impl Ec2Config {
         let first = self.endpoint.replace("{region}", "region");
         let client =
             Client::new(&self.id, &first, &self.http.clone().below(base)?)?.with_error_mapper(Ec2Errors);
-        Ok(Ec2::new(Cloud::new(self.clone(), table.into_listed(), client, keys)?))
+        let cloud = Cloud::new(self.clone(), table.into_listed(), client, keys)?;
+        Ok(Ec2::new(match &self.password_secret {
+            None => cloud,
+            Some(source) => cloud.with_passwords(&source.read_as(base, "env:FULCRUM_PASSWORD_SECRET")?)?,
+        }))
     }
 }

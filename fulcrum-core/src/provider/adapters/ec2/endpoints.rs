@@ -12,6 +12,7 @@ use crate::{
 pub(super) enum ApiName {
     Ec2,
     LoadBalancing,
+    Rds,
     S3,
 }
 
@@ -21,6 +22,7 @@ impl ApiName {
         match self {
             Self::Ec2 => "ec2",
             Self::LoadBalancing => "elasticloadbalancing",
+            Self::Rds => "rds",
             Self::S3 => "s3",
         }
     }
@@ -30,6 +32,7 @@ impl ApiName {
         match self {
             Self::Ec2 => "2016-11-15",
             Self::LoadBalancing => "2015-12-01",
+            Self::Rds => "2014-10-31",
             // S3 has no versions in requests.
             Self::S3 => "2006-03-01",
         }
@@ -38,6 +41,7 @@ impl ApiName {
     /// The API of a kind of product, where it is another than that of machines.
     pub(super) fn of(kind: OfferKind) -> Option<Self> {
         match kind {
+            OfferKind::Database => Some(Self::Rds),
             OfferKind::LoadBalancer => Some(Self::LoadBalancing),
             OfferKind::ObjectStorage => Some(Self::S3),
             _ => None,

@@ -36,6 +36,8 @@ impl ErrorMapper for Ec2Errors {
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInternetGatewayID.NotFound")),
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("LoadBalancerNotFound")),
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("TargetGroupNotFound")),
+                AbsenceRule::new(404, "Error/Code", ValueMatch::Exactly("DBInstanceNotFound")),
+                AbsenceRule::new(404, "Error/Code", ValueMatch::Exactly("DBSubnetGroupNotFoundFault")),
                 AbsenceRule::new(404, "Error/Code", ValueMatch::Exactly("NoSuchBucket")),
                 AbsenceRule::new(404, "Error/Code", ValueMatch::Exactly("NoSuchTagSet")),
                 AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceType")),
@@ -71,6 +73,8 @@ pub(super) fn shortage_of(code: &str) -> Option<Shortage> {
         "RequestLimitExceeded" => None,
         _ if code.starts_with("Insufficient") && code.contains("Capacity") => Some(Shortage::SoldOut),
         _ if code.ends_with("LimitExceeded") || code.starts_with("TooMany") => Some(Shortage::Quota),
+        // RDS: `InstanceQuotaExceeded`, `StorageQuotaExceeded`, `DBSubnetGroupQuotaExceeded`.
+        _ if code.ends_with("QuotaExceeded") => Some(Shortage::Quota),
         _ => None,
     }
 }
@@ -116,6 +120,8 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
         "InvalidVolume.NotFound" => ErrorKind::NotFound { what: "the volume".to_owned() },
         "LoadBalancerNotFound" => ErrorKind::NotFound { what: "the load balancer".to_owned() },
         "TargetGroupNotFound" => ErrorKind::NotFound { what: "the target group".to_owned() },
+        "DBInstanceNotFound" => ErrorKind::NotFound { what: "the database".to_owned() },
+        "DBSubnetGroupNotFoundFault" => ErrorKind::NotFound { what: "the database's subnets".to_owned() },
         "NoSuchBucket" => ErrorKind::NotFound { what: "the bucket".to_owned() },
         "NoSuchTagSet" => ErrorKind::NotFound { what: NO_TAGS.to_owned() },
         "InvalidInstanceType" | "InvalidInstanceType.NotFound" => {
@@ -134,6 +140,10 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
         | "DuplicateLoadBalancerName"
         | "DuplicateTargetGroupName"
         | "DuplicateListener"
+        | "DBInstanceAlreadyExists"
+        | "DBSubnetGroupAlreadyExists"
+        | "InvalidDBInstanceState"
+        | "InvalidDBSubnetGroupStateFault"
         | "BucketAlreadyExists"
         | "BucketAlreadyOwnedByYou"
         | "BucketNotEmpty"

@@ -23,7 +23,10 @@ mod tags;
 mod volumes;
 mod wire;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future, stream};
@@ -38,7 +41,7 @@ use crate::{
         SettingType, map_of,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        Access, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, ServiceStream,
         TestedAgainst,
         adapters::{self, common::CallErrors, kit::Kit, operation_owner::OperationOwner},
@@ -82,6 +85,7 @@ pub fn capabilities(
             Call::Describe,
             Call::Services,
             Call::Act,
+            Call::Access,
             Call::Release,
             Call::Poll,
         ],
@@ -107,6 +111,8 @@ pub fn capabilities(
             .collect(),
         ),
         attributes: Some(kinds::attributes()),
+        // With a secret for passwords: see `Ec2::new`.
+        secrets: BTreeMap::new(),
         places: None,
         kinds: Some(kinds.clone()),
         tested: kinds.iter().map(|kind| (*kind, TestedAgainst::Server)).collect(),
@@ -119,6 +125,7 @@ impl Ec2 {
         let places = cloud.regions().into_iter().map(|region| region.to_string()).collect();
         let capabilities = Capabilities {
             places: Some(places),
+            secrets: kinds::secrets(&cloud),
             accept: cloud.config.accept,
             ..capabilities(cloud.config.client_token, cloud.config.list_lag_ms, &cloud.config.kinds)
                 .with_public_ipv4(cloud.config.public_ip)
@@ -256,6 +263,11 @@ impl Provider for Ec2 {
         let missing = || self.cloud.error(Call::Act, ErrorKind::NotFound { what: service.to_string() });
         let target = self.resource_ref(service, Call::Act)?.ok_or_else(missing)?;
         lifecycle::act(&self.cloud, &target, action).await
+    }
+
+    async fn access(&self, service: &ServiceId) -> Result<Access> {
+        let unsupported = || self.cloud.error(Call::Access, ErrorKind::Unsupported);
+        self.kit.access(service).await?.ok_or_else(unsupported)
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {

@@ -82,6 +82,7 @@ fn by_itself(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offe
             Some(address) if address.sku == offer.sku => return Ok(offer.clone()),
             _ => return Err("it is not the IPv4 address of its region".to_owned()),
         },
+        OfferKind::Database => return database(offer),
         OfferKind::LoadBalancer => NETWORK_LOAD_BALANCER,
         OfferKind::ObjectStorage => STANDARD_STORAGE,
         OfferKind::Network => PRIVATE_NETWORK,
@@ -102,6 +103,41 @@ fn by_itself(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offe
         return Ok((0..MAX_PUBLIC_SUBNETS).fold(offer.clone(), |offer, _| with_row(offer, address)));
     }
     Ok(offer.clone())
+}
+
+/// GiB of the least storage of a database.
+const MIN_DATABASE_GIB: u64 = 20;
+/// Ends the names of rows of databases with a standby in another zone.
+const MULTI_AZ: &str = "-multi-az";
+
+/// A database, if it is surely what would be made.
+fn database(offer: &Offer) -> Result<Offer, String> {
+    let has_engine =
+        offer.attributes.get("engine").is_some_and(|all| all.split('+').any(|it| it == "postgresql"));
+    if !has_engine || !offer.sku.as_str().starts_with("db.") {
+        return Err(
+            "a database is bought as a class of PostgreSQL; call the row db.…, with engine=postgresql"
+                .to_owned(),
+        );
+    }
+    if is_highly_available(offer) != offer.sku.as_str().ends_with(MULTI_AZ) {
+        return Err(format!("a database with ha=yes is called …{MULTI_AZ}, and no other one"));
+    }
+    if offer.capacity.disk_gib == 0 && offer.elastic_disk.is_none() {
+        return Err("its storage has no price: the table has no row with=database of its region".to_owned());
+    }
+    with_least_disk(offer.clone(), MIN_DATABASE_GIB, MIN_DATABASE_GIB)
+        .ok_or_else(|| "its least storage cannot be priced".to_owned())
+}
+
+/// Whether a database has a standby in another zone.
+pub(super) fn is_highly_available(offer: &Offer) -> bool {
+    offer.attributes.get("ha").is_some_and(|ha| ha == "yes")
+}
+
+/// The class of a database's row.
+pub(super) fn database_class(sku: &str) -> &str {
+    sku.strip_suffix(MULTI_AZ).unwrap_or(sku)
 }
 
 /// Subnets of a load balancer with public addresses, at most: each has an address, which is a line of the offer.

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::{
     client::{Cloud, mutation_of, query_of},
     endpoints::ApiName,
-    resources::{Calls, Sort},
+    resources::{Calls, Sort, Tags},
     s3,
-    tags::{KEY_TAG, resource, tags_in, tags_of},
+    tags::{KEY_TAG, PASSWORD_TAG, resource, tags_in, tags_of},
     wire,
 };
 use crate::{
@@ -26,8 +26,6 @@ use crate::{
     },
 };
 
-/// Rows of a page, at most, that all APIs take.
-const MAX_PAGE_ROWS: u32 = 400;
 /// Load balancers whose tags one request can list.
 const MAX_TAGGED: usize = 20;
 
@@ -41,13 +39,10 @@ pub(super) fn fields<const N: usize>(all: [(&str, String); N]) -> Fields {
 
 fn tag_fields(calls: &Calls, tags: BTreeMap<String, String>) -> Fields {
     let mut fields = Vec::new();
-    let prefix = match calls.tagged_as {
-        Some(sort) => {
-            fields.push(("TagSpecification.1.ResourceType".to_owned(), sort.to_owned()));
-            "TagSpecification.1.Tag"
-        }
-        None => "Tags.member",
-    };
+    if let Tags::Filtered(sort) = calls.tags {
+        fields.push(("TagSpecification.1.ResourceType".to_owned(), sort.to_owned()));
+    }
+    let prefix = calls.tags.prefix();
     for ((name, value), at) in tags.into_iter().zip(1..) {
         fields.push((format!("{prefix}.{at}.Key"), name));
         fields.push((format!("{prefix}.{at}.Value"), value));
@@ -55,7 +50,8 @@ fn tag_fields(calls: &Calls, tags: BTreeMap<String, String>) -> Fields {
     fields
 }
 
-/// The name of a load balancer or target group, which is unique in a region: 32 characters of letters, digits and hyphens.
+/// The name of what is made by name, such as a load balancer or a database, which is unique in a region: 32 characters of letters,
+/// digits and hyphens.
 pub(super) fn name_of(key: &IdempotencyKey) -> String {
     format!("f-{}", &blake3::hash(key.as_str().as_bytes()).to_hex()[..24])
 }
@@ -83,8 +79,9 @@ impl Cloud {
             // EC2 tells the next page at the root, other APIs in their result.
             let text = |value: &Value| value.as_str().map(str::to_owned);
             let of_ec2 = document.get("nextToken").and_then(text).map(|token| ("NextToken", token));
-            let in_result =
-                || document.as_object()?.values().find_map(|result| text(result.get("NextMarker")?));
+            let marker =
+                |result: &Value| ["NextMarker", "Marker"].iter().find_map(|it| text(result.get(it)?));
+            let in_result = || document.as_object()?.values().find_map(marker);
             let next = of_ec2.or_else(|| in_result().map(|marker| ("Marker", marker)));
             let next = next.map(|(name, token)| start.clone().query(name, token));
             Ok(Page { items: rows, next })
@@ -113,8 +110,8 @@ impl Cloud {
         rows.into_iter().filter(|row| !sort.is_gone(row)).map(with_id).collect()
     }
 
-    /// The tags of load balancers and target groups, which their lists do not have.
-    async fn with_tags(
+    /// Rows with their tags, which lists of load balancers and target groups do not have.
+    async fn with_described_tags(
         &self,
         calls: &Calls,
         region: &RegionId,
@@ -145,6 +142,36 @@ impl Cloud {
         Ok(tagged)
     }
 
+    /// Rows with their tags.
+    async fn with_tags(
+        &self,
+        calls: &Calls,
+        region: &RegionId,
+        rows: Vec<(String, Value)>,
+        call: Call,
+    ) -> Result<Vec<(String, Value)>> {
+        match calls.tags {
+            Tags::Filtered(_) | Tags::InRows => Ok(rows),
+            Tags::Described => self.with_described_tags(calls, region, rows, call).await,
+            Tags::Listed => {
+                let mut tagged = Vec::new();
+                for (id, mut row) in rows {
+                    let arn = row.get("DBSubnetGroupArn").and_then(Value::as_str).unwrap_or_default();
+                    let request = query_of(calls.api, call, "ListTagsForResource").query("ResourceName", arn);
+                    let tags = self.rows(calls.api, region, request, "/ListTagsForResourceResult/TagList");
+                    match tags.await {
+                        Ok(tags) => row["TagList"] = Value::Array(tags),
+                        // It has ended since the list was read.
+                        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => continue,
+                        Err(error) => return Err(error),
+                    }
+                    tagged.push((id, row));
+                }
+                Ok(tagged)
+            }
+        }
+    }
+
     async fn list_of(
         &self,
         sort: Sort,
@@ -154,7 +181,7 @@ impl Cloud {
         call: Call,
     ) -> Result<Vec<Resource>> {
         let mut request = query_of(calls.api, call, calls.list);
-        let is_tagged = calls.tagged_as.is_some();
+        let is_tagged = calls.tags.is_filtered();
         request = match wanted {
             Wanted::Id(id) if is_tagged => {
                 request.query("Filter.1.Name", calls.by_id).query("Filter.1.Value.1", id)
@@ -169,11 +196,9 @@ impl Cloud {
             }
             Wanted::All => request,
         };
-        if let Some(name) = calls
-            .page_size
-            .filter(|_| !matches!(wanted, Wanted::Id(_)) && (is_tagged || matches!(wanted, Wanted::All)))
-        {
-            request = request.query(name, self.config.page_size.clamp(5, MAX_PAGE_ROWS));
+        let is_one = matches!(wanted, Wanted::Id(_)) || (!is_tagged && matches!(wanted, Wanted::Key(_)));
+        if let Some((name, rows)) = calls.page_size.as_ref().filter(|_| !is_one) {
+            request = request.query(name, self.config.page_size.clamp(*rows.start(), *rows.end()));
         }
         let rows = match self.rows(calls.api, region, request, calls.rows).await {
             Ok(rows) => rows,
@@ -220,7 +245,10 @@ impl Api for Cloud {
 
     async fn create(&self, sort: Sort, order: &Order, body: Fields) -> Result<String> {
         let call = Call::Provision;
-        let tags = tags_of(sort, order);
+        let mut tags = tags_of(sort, order);
+        if let (Sort::Database, Some(maker)) = (sort, &self.passwords) {
+            tags.insert(PASSWORD_TAG.to_owned(), maker.fingerprint());
+        }
         let Some(calls) = sort.calls() else { return s3::create(self, order, call).await };
         let fields: Fields = body.into_iter().chain(tag_fields(calls, tags)).collect();
         let request = mutation_of(calls.api, call, calls.create, &fields).for_sku(&order.sku);
@@ -260,7 +288,9 @@ impl Api for Cloud {
         let Some(calls) = sort.calls() else { return s3::delete(self, region, &resource.id, call).await };
         let (name, at) = calls.delete_by;
         let id = resource.text(at).unwrap_or(&resource.id).to_owned();
-        let request = mutation_of(calls.api, call, calls.delete, &fields([(name, id)]));
+        let fixed = calls.delete_with.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let fields: Fields = fields([(name, id)]).into_iter().chain(fixed).collect();
+        let request = mutation_of(calls.api, call, calls.delete, &fields);
         self.client_of(calls.api, region, call)?.delete_if_exists(&request).await
     }
 }

@@ -1,5 +1,7 @@
 //! The sorts of resource that a purchase makes beside machines, and how the query API speaks of each.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
 
 use super::endpoints::ApiName;
@@ -16,6 +18,9 @@ pub(super) enum Sort {
     Subnet(u8),
     LoadBalancer,
     TargetGroup,
+    /// The subnets of a database.
+    SubnetGroup,
+    Database,
     Bucket,
 }
 
@@ -29,6 +34,8 @@ impl ResourceType for Sort {
             Self::Subnet(_) => "subnet",
             Self::LoadBalancer => "load-balancer",
             Self::TargetGroup => "target-group",
+            Self::SubnetGroup => "database",
+            Self::Database => "database-instance",
             Self::Bucket => "bucket",
         }
     }
@@ -64,11 +71,45 @@ pub(super) struct Calls {
     pub delete: &'static str,
     /// The parameter of `delete`, and the place in a row of its value.
     pub delete_by: (&'static str, &'static str),
-    /// The parameter with the rows of a page; none if the list has no pages.
-    pub page_size: Option<&'static str>,
-    /// Its name in the tags of a creating request, where the request names what is tagged.
-    pub tagged_as: Option<&'static str>,
+    /// What else `delete` says.
+    pub delete_with: &'static [(&'static str, &'static str)],
+    /// The parameter with the rows of a page, and how many it takes; none if the list has no pages.
+    pub page_size: Option<(&'static str, RangeInclusive<u32>)>,
+    pub tags: Tags,
 }
+
+/// How tags are sent and told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tags {
+    /// EC2: the request names what is tagged; rows tell them, and lists can be of those with a tag.
+    Filtered(&'static str),
+    /// Elastic Load Balancing: a request of their own tells them, of several resources.
+    Described,
+    /// RDS: rows tell them.
+    InRows,
+    /// RDS: a request of their own tells them, of one resource.
+    Listed,
+}
+
+impl Tags {
+    /// What begins the names of the fields of a creating request.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Self::Filtered(_) => "TagSpecification.1.Tag",
+            Self::Described => "Tags.member",
+            Self::InRows | Self::Listed => "Tags.Tag",
+        }
+    }
+
+    /// Whether lists can be of the resources with a tag.
+    pub(super) fn is_filtered(self) -> bool {
+        matches!(self, Self::Filtered(_))
+    }
+}
+
+/// Rows that a page of these APIs may have.
+const PAGE_OF_EC2: RangeInclusive<u32> = 5..=400;
+const PAGE_OF_RDS: RangeInclusive<u32> = 20..=100;
 
 const VOLUME: Calls = Calls {
     api: ApiName::Ec2,
@@ -80,8 +121,9 @@ const VOLUME: Calls = Calls {
     by_id: "volume-id",
     delete: "DeleteVolume",
     delete_by: ("VolumeId", "/volumeId"),
-    page_size: Some("MaxResults"),
-    tagged_as: Some("volume"),
+    delete_with: &[],
+    page_size: Some(("MaxResults", PAGE_OF_EC2)),
+    tags: Tags::Filtered("volume"),
 };
 const ADDRESS: Calls = Calls {
     create: "AllocateAddress",
@@ -93,7 +135,7 @@ const ADDRESS: Calls = Calls {
     delete: "ReleaseAddress",
     delete_by: ("AllocationId", "/allocationId"),
     page_size: None,
-    tagged_as: Some("elastic-ip"),
+    tags: Tags::Filtered("elastic-ip"),
     ..VOLUME
 };
 const VPC: Calls = Calls {
@@ -105,7 +147,7 @@ const VPC: Calls = Calls {
     by_id: "vpc-id",
     delete: "DeleteVpc",
     delete_by: ("VpcId", "/vpcId"),
-    tagged_as: Some("vpc"),
+    tags: Tags::Filtered("vpc"),
     ..VOLUME
 };
 const GATEWAY: Calls = Calls {
@@ -117,7 +159,7 @@ const GATEWAY: Calls = Calls {
     by_id: "internet-gateway-id",
     delete: "DeleteInternetGateway",
     delete_by: ("InternetGatewayId", "/internetGatewayId"),
-    tagged_as: Some("internet-gateway"),
+    tags: Tags::Filtered("internet-gateway"),
     ..VOLUME
 };
 const SUBNET: Calls = Calls {
@@ -129,7 +171,7 @@ const SUBNET: Calls = Calls {
     by_id: "subnet-id",
     delete: "DeleteSubnet",
     delete_by: ("SubnetId", "/subnetId"),
-    tagged_as: Some("subnet"),
+    tags: Tags::Filtered("subnet"),
     ..VOLUME
 };
 const LOAD_BALANCER: Calls = Calls {
@@ -142,8 +184,9 @@ const LOAD_BALANCER: Calls = Calls {
     by_id: "Names.member.1",
     delete: "DeleteLoadBalancer",
     delete_by: ("LoadBalancerArn", "/LoadBalancerArn"),
-    page_size: Some("PageSize"),
-    tagged_as: None,
+    delete_with: &[],
+    page_size: Some(("PageSize", PAGE_OF_EC2)),
+    tags: Tags::Described,
 };
 const TARGET_GROUP: Calls = Calls {
     create: "CreateTargetGroup",
@@ -154,6 +197,35 @@ const TARGET_GROUP: Calls = Calls {
     delete: "DeleteTargetGroup",
     delete_by: ("TargetGroupArn", "/TargetGroupArn"),
     ..LOAD_BALANCER
+};
+
+const SUBNET_GROUP: Calls = Calls {
+    api: ApiName::Rds,
+    create: "CreateDBSubnetGroup",
+    made: "/CreateDBSubnetGroupResult/0/DBSubnetGroupName",
+    list: "DescribeDBSubnetGroups",
+    rows: "/DescribeDBSubnetGroupsResult/DBSubnetGroups",
+    id: "/DBSubnetGroupName",
+    by_id: "DBSubnetGroupName",
+    delete: "DeleteDBSubnetGroup",
+    delete_by: ("DBSubnetGroupName", "/DBSubnetGroupName"),
+    delete_with: &[],
+    page_size: Some(("MaxRecords", PAGE_OF_RDS)),
+    tags: Tags::Listed,
+};
+const DATABASE: Calls = Calls {
+    create: "CreateDBInstance",
+    made: "/CreateDBInstanceResult/0/DBInstanceIdentifier",
+    list: "DescribeDBInstances",
+    rows: "/DescribeDBInstancesResult/DBInstances",
+    id: "/DBInstanceIdentifier",
+    by_id: "DBInstanceIdentifier",
+    delete: "DeleteDBInstance",
+    delete_by: ("DBInstanceIdentifier", "/DBInstanceIdentifier"),
+    // Backups would stay, and cost.
+    delete_with: &[("SkipFinalSnapshot", "true"), ("DeleteAutomatedBackups", "true")],
+    tags: Tags::InRows,
+    ..SUBNET_GROUP
 };
 
 impl Sort {
@@ -167,6 +239,8 @@ impl Sort {
             Self::Subnet(_) => &SUBNET,
             Self::LoadBalancer => &LOAD_BALANCER,
             Self::TargetGroup => &TARGET_GROUP,
+            Self::SubnetGroup => &SUBNET_GROUP,
+            Self::Database => &DATABASE,
             Self::Bucket => return None,
         })
     }
@@ -177,8 +251,11 @@ impl Sort {
             Self::Volume => "/status",
             Self::Vpc | Self::Subnet(_) => "/state",
             Self::LoadBalancer => "/State/Code",
+            Self::Database => return database_state(row),
             // They are there once they are made.
-            Self::Address | Self::Gateway | Self::TargetGroup | Self::Bucket => return State::Ready,
+            Self::Address | Self::Gateway | Self::TargetGroup | Self::SubnetGroup | Self::Bucket => {
+                return State::Ready;
+            }
         };
         match row.pointer(at).and_then(Value::as_str).unwrap_or_default() {
             "creating" | "pending" | "provisioning" => State::Pending,
@@ -191,5 +268,21 @@ impl Sort {
     /// Whether a row is of something that has ended, and is shown for a while.
     pub(super) fn is_gone(self, row: &Value) -> bool {
         self == Self::Volume && row.pointer("/status").and_then(Value::as_str) == Some("deleted")
+    }
+}
+
+/// The state of a database. It has its address once it was available for the first time; from then on it serves, also while it is
+/// backed up or changed.
+fn database_state(row: &Value) -> State {
+    let has_address = row.pointer("/Endpoint/Address").is_some_and(Value::is_string);
+    match row.pointer("/DBInstanceStatus").and_then(Value::as_str).unwrap_or_default() {
+        "deleting" => State::Ending,
+        state if state.starts_with("incompatible-") || matches!(state, "failed" | "restore-error") => {
+            State::Failed(format!("the database is {state}"))
+        }
+        "creating" => State::Pending,
+        "available" => State::Ready,
+        _ if has_address => State::Ready,
+        _ => State::Pending,
     }
 }

@@ -23,6 +23,8 @@ pub(super) const ZONE_TAG: &str = "fulcrum-zone";
 const NUMBER_TAG: &str = "fulcrum-part";
 /// The machine to which a volume or an address was bought.
 const ATTACH_TAG: &str = "fulcrum-attach";
+/// Tells of which secret the password of a database was made.
+pub(super) const PASSWORD_TAG: &str = "fulcrum-password";
 /// Characters of the longest tag.
 const MAX_TAG_CHARS: usize = 255;
 
@@ -43,9 +45,9 @@ pub(super) fn tags_of(sort: Sort, order: &Order) -> BTreeMap<String, String> {
     named.chain(labels).chain(own).collect()
 }
 
-/// Tags in a row: `tagSet` of EC2, `Tags` of others.
+/// Tags in a row: `tagSet` of EC2, `TagList` of RDS, `Tags` of others.
 pub(super) fn tags_in(row: &Value) -> BTreeMap<String, String> {
-    let all = ["/tagSet", "/Tags"].iter().find_map(|at| row.pointer(at)?.as_array());
+    let all = ["/tagSet", "/Tags", "/TagList"].iter().find_map(|at| row.pointer(at)?.as_array());
     let text = |tag: &Value, names: [&str; 2]| {
         names.iter().find_map(|name| Some(tag.get(name)?.as_str().unwrap_or_default().to_owned()))
     };

@@ -66,8 +66,9 @@ pub(super) fn read<T>(response: &Response, parse: impl FnOnce(Xml<'_, '_>) -> Op
     })
 }
 
-/// The names of a list's elements: EC2's, those of other query APIs, and S3's.
-const LIST_ELEMENTS: [&str; 4] = ["item", "member", "Bucket", "Tag"];
+/// The names of a list's elements: EC2's, those of other query APIs, S3's, and RDS's. An element of RDS that stands alone is a list
+/// of one.
+const LIST_ELEMENTS: [&str; 6] = ["item", "member", "Bucket", "Tag", "DBInstance", "DBSubnetGroup"];
 
 /// A response as data: an element with elements becomes an object, a list an array, and all else text.
 pub(super) fn document(response: &Response) -> Result<Value> {

@@ -112,6 +112,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         places: None,
         kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Document),
+        secrets: BTreeMap::new(),
         accept: None,
     }
 }

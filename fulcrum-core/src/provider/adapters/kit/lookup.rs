@@ -7,10 +7,13 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Api, Kit, Parts, Product, Resource, ResourceType, State, order::service_id};
+use super::{
+    Api, Kit, Parts, Product, Resource, ResourceType, State,
+    order::{Target, service_id},
+};
 use crate::{
     model::{IdempotencyKey, Place, RegionId, Service, ServiceId, ServiceStatus, SkuId},
-    provider::{Call, Result},
+    provider::{Access, Call, ErrorKind, Result},
 };
 
 /// Stands for the product of a resource that does not name it.
@@ -134,7 +137,24 @@ impl<A: Api> Kit<A> {
         let call = Call::Describe;
         let Some(target) = self.target(service.as_str()) else { return Ok(None) };
         self.check_configured(&target, call)?;
-        let Some(resource) = self.get(&target, call).await? else { return Ok(Some(None)) };
+        let Some(parts) = self.parts_of(&target, call).await? else { return Ok(Some(None)) };
+        let described = self.service(target.product, &target.region, &parts, call)?;
+        Ok(Some(Some(Service { id: service.clone(), ..described })))
+    }
+
+    /// What opens a service; `None` for an id of other code.
+    pub(in crate::provider::adapters) async fn access(&self, service: &ServiceId) -> Result<Option<Access>> {
+        let call = Call::Access;
+        let Some(target) = self.target(service.as_str()) else { return Ok(None) };
+        self.check_configured(&target, call)?;
+        let missing = || self.api.error(call, ErrorKind::NotFound { what: service.to_string() });
+        let parts = self.parts_of(&target, call).await?.ok_or_else(missing)?;
+        target.product.access(&self.api, &target.region, &parts).await.map(Some)
+    }
+
+    /// All parts of the service whose first part a target names; none if that one does not exist.
+    async fn parts_of(&self, target: &Target<'_, A>, call: Call) -> Result<Option<Parts>> {
+        let Some(resource) = self.get(target, call).await? else { return Ok(None) };
         let mut parts = match &resource.key {
             Some(key) if target.product.parts().len() > 1 => {
                 self.parts(target.product, &target.region, key, call).await?
@@ -143,15 +163,10 @@ impl<A: Api> Kit<A> {
         };
         // What was read by its id is newer than any list, and is the one that was asked for.
         parts.0.get_mut(target.at).into_iter().for_each(|list| *list = vec![resource.clone()]);
-        let described = self.service(target.product, &target.region, &parts, call)?;
-        Ok(Some(Some(Service { id: service.clone(), ..described })))
+        Ok(Some(parts))
     }
 
-    pub(super) async fn get(
-        &self,
-        target: &super::order::Target<'_, A>,
-        call: Call,
-    ) -> Result<Option<Resource>> {
+    pub(super) async fn get(&self, target: &Target<'_, A>, call: Call) -> Result<Option<Resource>> {
         let Some(sort) = target.sort() else { return Ok(None) };
         let got = self.api.get(sort, &target.region, &target.id, call).await?;
         if let Some(other) = got.as_ref().filter(|it| it.id != target.id) {
@@ -163,7 +178,7 @@ impl<A: Api> Kit<A> {
     }
 
     /// Checks that a resource's kind and region are configured. What nobody looks for is not gone.
-    pub(super) fn check_configured(&self, target: &super::order::Target<'_, A>, call: Call) -> Result<()> {
+    pub(super) fn check_configured(&self, target: &Target<'_, A>, call: Call) -> Result<()> {
         self.check_region(&target.region, call)?;
         let kind = target.product.kind();
         match self.kinds.contains(&kind) {

@@ -35,7 +35,7 @@ use self::purchase::Attempts;
 use super::common::CallErrors;
 use crate::{
     model::{IdempotencyKey, OfferKind, Place, RegionId, SkuId, ZoneId},
-    provider::{Call, ProvisionRequest, Result},
+    provider::{Access, Call, ErrorKind, ProvisionRequest, Result},
 };
 
 /// The state of a resource.
@@ -210,6 +210,11 @@ pub(super) trait Product<A: Api>: fmt::Debug + Send + Sync {
     /// Undoes what [`connect`](Self::connect) has done, as far as the parts' end does not.
     async fn disconnect(&self, _: &A, _: &RegionId, _: &Parts) -> Result<Progress> {
         Ok(Progress::Done)
+    }
+
+    /// What opens a service.
+    async fn access(&self, api: &A, _: &RegionId, _: &Parts) -> Result<Access> {
+        Err(api.error(Call::Access, ErrorKind::Unsupported))
     }
 
     /// What a service tells of itself.

@@ -99,6 +99,7 @@ pub fn capabilities(list_lag_ms: u64, kinds: &BTreeSet<OfferKind>) -> Capabiliti
             .collect(),
         ),
         attributes: Some(kinds::attributes()),
+        secrets: map_of([]),
         places: None,
         kinds: Some(kinds.clone()),
         tested: kinds.iter().map(|kind| (*kind, TestedAgainst::Server)).collect(),

@@ -11,8 +11,11 @@ use super::{
 };
 use crate::{
     model::{IdempotencyKey, ServiceId},
-    provider::{Call, ErrorKind, Result, adapters::common::CallErrors, http::Request},
+    provider::{Access, Call, ErrorKind, Result, adapters::common::CallErrors, http::Request, single_line},
 };
+
+/// Characters of the name of a credential.
+const MAX_NAME_CHARS: usize = 100;
 
 /// Access to an instance.
 #[derive(Debug)]
@@ -27,7 +30,28 @@ impl Osb {
     /// # Errors
     /// Not found, a conflict while the instance is busy, or the broker's error.
     pub async fn bind(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<Binding> {
-        let call = Call::Act;
+        let credentials = self.credentials_of(Call::Act, service, key).await?.to_string();
+        Ok(Binding { credentials: SecretString::from(credentials) })
+    }
+
+    /// What opens an instance: the credentials of the binding with the instance's own key. A broker gives the same ones each time.
+    pub(super) async fn credentials(&self, service: &ServiceId) -> Result<Access> {
+        let call = Call::Access;
+        let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
+        let key = IdempotencyKey::new(service.as_str()).map_err(|_| missing())?;
+        let Value::Object(values) = self.credentials_of(call, service, &key).await? else {
+            return Err(self.error(call, ErrorKind::Unsupported));
+        };
+        // What is no text is one as JSON, such as a port or a list of hosts.
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let all = values.into_iter().map(|(name, value)| (single_line(&name, MAX_NAME_CHARS), text(value)));
+        Ok(all.fold(Access::default(), |access, (name, value)| access.with(name, value)))
+    }
+
+    async fn credentials_of(&self, call: Call, service: &ServiceId, key: &IdempotencyKey) -> Result<Value> {
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
         let ids = self.product_of(call, service).await?.ok_or_else(missing)?;
         let wanted = InstanceRequest {
@@ -39,8 +63,7 @@ impl Osb {
         };
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let bound: BindingReply = self.client.json(&Request::put(call, path).json(&wanted)).await?;
-        let credentials = bound.credentials.unwrap_or(Value::Null).to_string();
-        Ok(Binding { credentials: SecretString::from(credentials) })
+        Ok(bound.credentials.unwrap_or(Value::Null))
     }
 
     /// Withdraws access. Access that is gone already is success.
@@ -53,6 +76,18 @@ impl Osb {
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
         self.client.delete_if_exists_with(&ask, self.prove_route(call, false)).await.map(drop)
+    }
+
+    /// Ends the binding by which [`credentials`](Self::credentials) opened an instance, which comes before the instance's own end.
+    /// Most instances have none.
+    pub(super) async fn end_access(&self, call: Call, instance: &str, ids: &ProductIds) -> Result<()> {
+        let path = ["v2", "service_instances", instance, "service_bindings", instance];
+        let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
+        let response = self.client.send(&ask).await?;
+        match self.client.check(&response) {
+            Err(error) if error.is_retryable() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The ids of an instance's product; none if the instance is gone.

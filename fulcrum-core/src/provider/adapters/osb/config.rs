@@ -55,6 +55,10 @@ pub struct OsbConfig {
     /// The settings that its services take as parameters. Without it any setting is sent, and the broker checks it.
     #[serde(default)]
     pub settings: Option<DeclaredSettings>,
+    /// The names in the credentials of its bindings, by kind of product, such as `database: [uri]`. Other components may refer to
+    /// them in `user_data`.
+    #[serde(default)]
+    pub secrets: BTreeMap<OfferKind, BTreeSet<String>>,
     /// Units of costs that are billed by use, such as `1GB of traffic`, on top of a plan's price. A plan with a cost of another
     /// unit is left out and named.
     #[serde(default)]

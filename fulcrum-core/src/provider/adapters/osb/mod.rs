@@ -30,7 +30,7 @@ use crate::{
         parse_json,
     },
     provider::{
-        Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        Access, Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Refusal, RejectedRow, Result, TestedAgainst, adapters,
         http::{Cache, Client, HttpConfigError, Transport},
         surcharges::Rejections,
@@ -77,6 +77,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             Call::FindByKey,
             Call::Describe,
             Call::Act,
+            Call::Access,
             Call::Release,
             Call::Poll,
         ],
@@ -91,6 +92,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         places: None,
         kinds: None,
         tested: OfferKind::ALL.into_iter().map(|(kind, _)| (kind, TestedAgainst::Server)).collect(),
+        secrets: BTreeMap::new(),
         accept: None,
     }
 }
@@ -139,6 +141,7 @@ impl Osb {
         let cache = Cache::default();
         let capabilities = Capabilities {
             settings: config.settings.clone(),
+            secrets: config.secrets.clone(),
             accept: config.accept,
             ..capabilities(config.list_lag_ms)
         };
@@ -231,6 +234,10 @@ impl Provider for Osb {
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
         self.begin_action(service, action).await
+    }
+
+    async fn access(&self, service: &ServiceId) -> Result<Access> {
+        self.credentials(service).await
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {

@@ -42,6 +42,8 @@ pub(super) struct ProductIds {
     pub(super) plan: String,
     pub(super) sku: SkuId,
     pub(super) kind: OfferKind,
+    /// Whether its instances have bindings.
+    pub(super) is_bindable: bool,
     /// The settings that it takes, as host or broker declare them; `None` for any.
     pub(super) declared: Option<DeclaredSettings>,
 }
@@ -105,7 +107,8 @@ impl Osb {
             service.plans.into_iter().filter_map(move |plan| {
                 let sku = SkuId::new(format!("{name}/{}", plan.name)).ok()?;
                 let (kind, declared) = (self.kind_of(&name), self.declared(&plan.schemas));
-                Some(ProductIds { service: id.clone(), plan: plan.id, sku, kind, declared })
+                let is_bindable = plan.bindable.unwrap_or(service.bindable);
+                Some(ProductIds { service: id.clone(), plan: plan.id, sku, kind, is_bindable, declared })
             })
         });
         products.collect()

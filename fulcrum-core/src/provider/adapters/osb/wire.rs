@@ -33,6 +33,9 @@ pub(super) struct Offering {
     /// Whether the broker returns instances.
     #[serde(default)]
     pub(super) instances_retrievable: bool,
+    /// Whether instances have bindings, unless the plan says otherwise.
+    #[serde(default)]
+    pub(super) bindable: bool,
     pub(super) plans: LenientList<Plan>,
 }
 
@@ -42,6 +45,8 @@ pub(super) struct Plan {
     pub(super) name: String,
     #[serde(default)]
     pub(super) metadata: Costs,
+    #[serde(default)]
+    pub(super) bindable: Option<bool>,
     /// JSON Schemas of what its instances and bindings are made with.
     #[serde(default)]
     pub(super) schemas: Value,

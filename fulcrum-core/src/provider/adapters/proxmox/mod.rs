@@ -86,6 +86,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         places: None,
         kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Server),
+        secrets: map_of([]),
         accept: None,
     }
 }

@@ -109,6 +109,7 @@ pub fn capabilities() -> Capabilities {
         places: None,
         kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Recording),
+        secrets: BTreeMap::new(),
         accept: None,
     }
 }

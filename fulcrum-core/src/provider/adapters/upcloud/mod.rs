@@ -101,6 +101,7 @@ pub fn capabilities() -> Capabilities {
         places: None,
         kinds: None,
         tested: Capabilities::machines_tested(TestedAgainst::Recording),
+        secrets: map_of([]),
         accept: None,
     }
 }

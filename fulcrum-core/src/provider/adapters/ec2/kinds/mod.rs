@@ -1,6 +1,7 @@
 //! The kinds of product beside machines, each on the kit.
 
 mod block_storage;
+mod database;
 mod load_balancer;
 mod network;
 mod object_storage;
@@ -26,16 +27,18 @@ pub(super) fn products() -> Vec<Box<dyn Product<Cloud>>> {
         Box::new(network::Network),
         Box::new(load_balancer::LoadBalancer),
         Box::new(object_storage::ObjectStorage),
+        Box::new(database::Database),
     ]
 }
 
 /// The kinds of all products, beside machines.
-pub(super) const KINDS: [OfferKind; 5] = [
+pub(super) const KINDS: [OfferKind; 6] = [
     OfferKind::BlockStorage,
     OfferKind::PublicIp,
     OfferKind::Network,
     OfferKind::LoadBalancer,
     OfferKind::ObjectStorage,
+    OfferKind::Database,
 ];
 
 /// What is told of each kind of product.
@@ -48,9 +51,16 @@ pub(super) fn attributes() -> BTreeMap<OfferKind, BTreeSet<String>> {
         (OfferKind::Network, &["cidr", "subnets"]),
         (OfferKind::LoadBalancer, &["host"]),
         (OfferKind::ObjectStorage, &["bucket", "endpoint"]),
+        (OfferKind::Database, &["host", "port", "database", "user"]),
     ];
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     all.into_iter().map(|(kind, names)| (kind, owned(names))).collect()
+}
+
+/// What `access` tells beside attributes.
+pub(super) fn secrets(cloud: &Cloud) -> BTreeMap<OfferKind, BTreeSet<String>> {
+    let of_databases = cloud.passwords.is_some().then(|| BTreeSet::from(["password".to_owned()]));
+    of_databases.into_iter().map(|names| (OfferKind::Database, names)).collect()
 }
 
 /// All kinds of product that the adapter can buy.
@@ -65,12 +75,17 @@ pub(super) fn settings() -> Vec<DeclaredSetting> {
         portable::bucket("begins the bucket's name, which ends with a digest of the purchase"),
         portable::check(),
         portable::cidr("the network's; a sixteenth to an eighth of it for each zone"),
+        portable::database_engine(SettingType::Choice(vec![database::ENGINE.to_owned()])),
         portable::labels_of_kinds(KINDS, "tags of each part"),
         portable::listen(),
-        portable::network_of([OfferKind::LoadBalancer], "the load balancer stands in its subnets"),
+        portable::network_of(
+            [OfferKind::Database, OfferKind::LoadBalancer],
+            "it stands in the network's subnets",
+        ),
         portable::protocol(SettingType::Choice(vec!["tcp".to_owned()])),
         portable::target_port(),
         portable::targets(),
+        portable::version([OfferKind::Database]),
         portable::versioning(),
     ]
 }
