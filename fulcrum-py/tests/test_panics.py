@@ -35,6 +35,7 @@ def calls(market: Any, plan: fulcrum_market.Plan, config: Config, order: str = I
         "abandon": lambda: market.abandon(order, **BY),
         "accept": lambda: market.accept(plan),
         "act": lambda: market.act(order, 0, "stop", **BY),
+        "access": lambda: market.access(order, 0),
         "cancel": lambda: market.cancel(order),
         "catalogue": lambda: market.catalogue,
         "run_conformance": lambda: market.run_conformance("alpha"),

@@ -35,6 +35,7 @@ fn cloud(desk: &Desk, change: Value) -> Ec2 {
         "kinds": ec2::all_kinds(),
         "endpoints": { "elasticloadbalancing": desk.endpoint, "rds": desk.endpoint, "s3": desk.endpoint },
         "password_secret": "file:passwords",
+        "images": { "debian-13": "ami-785db401" },
     });
     all.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
     desk.cloud(all)
@@ -154,7 +155,7 @@ for v in s.list_object_versions(Bucket=b)['Versions']: s.delete_object(Bucket=b,
 }
 
 /// Seven components of seven kinds.
-const SHOP: &str = r#"
+pub(crate) const SHOP: &str = r#"
 name: shop
 components:
   net: { kind: network, settings: { cidr: 10.30.0.0/16 } }
@@ -166,11 +167,12 @@ components:
     network: net
     after: [db]
     settings:
+      image: debian-13
       ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEHaEpZaNInVDaiOKyMvtKIYI1PcnCW2KyPqfMbE7Fdk ops@example.com"]
       user_data: |
         #cloud-config
-        write_files: [{ path: /etc/shop, content: "postgresql://${db.user}@${db.host}:${db.port}/${db.database}" }]
-  db: { kind: database, disk_gib: 20, network: net, settings: { engine: postgresql, version: 17 } }
+        write_files: [{ path: /etc/shop, content: "${db.id}" }]
+  db: { kind: database, settings: { engine: postgresql } }
   disk: { kind: block_storage, disk_gib: 30, attach: web }
   address: { kind: public_ip, attach: web }
   balancer: { kind: load_balancer, targets: web, network: net, settings: { listen: 443 } }

@@ -29,6 +29,7 @@ mod exoscale;
 #[cfg(feature = "adapters")]
 mod foreign_attachments;
 #[cfg(feature = "hetzner")]
+mod headline;
 mod hetzner;
 #[cfg(feature = "adapters")]
 mod imitation;

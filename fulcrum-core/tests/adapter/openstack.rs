@@ -166,10 +166,36 @@ pub(crate) async fn left(cloud: &dyn Provider) -> Vec<Service> {
     cloud.services().try_collect().await.expect("services")
 }
 
+/// Runs the command line of OpenStack as its administrator.
+pub(crate) fn administer(peer: &Peer, arguments: &[&str]) {
+    let mut command = std::process::Command::new(peer.get("FULCRUM_OS_CLI"));
+    command.args(arguments).envs(&peer.env);
+    for (name, from) in [
+        ("OS_USERNAME", "FULCRUM_OS_ADMIN_USERNAME"),
+        ("OS_PASSWORD", "FULCRUM_OS_ADMIN_PASSWORD"),
+        ("OS_PROJECT_NAME", "FULCRUM_OS_ADMIN_PROJECT"),
+    ] {
+        command.env(name, peer.get(from));
+    }
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Tells placement the zone of each host once more. Nova does so when a host joins a zone; a host that is not yet known to placement
+/// at that moment gets no machine for a zone.
+pub(crate) fn know_zones(peer: &Peer) {
+    for (zone, host) in [("zone-a", "compute-a"), ("zone-b", "compute-b")] {
+        for verb in ["remove", "add"] {
+            administer(peer, &["aggregate", verb, "host", zone, host]);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn openstack_sells_as_it_is_promised() {
     let began = Instant::now();
     let Some(peer) = Peer::start_slow("openstack", &[]) else { return };
+    know_zones(&peer);
     let desk = Desk::new(peer.get("OS_PASSWORD"));
     let ward = Ward { peer, desk, began };
     // Of an earlier try, if the cloud is not this test's own.

@@ -13,25 +13,26 @@ use serde_json::{Value, json};
 use crate::openstack::{Ward, end, key, left, made, offers, request};
 
 /// Services beside nova and neutron, which `scripts/peers-openstack` starts. Ended when dropped.
-struct More {
+pub(crate) struct More {
     scripts: std::path::PathBuf,
     folder: std::path::PathBuf,
 }
 
 impl More {
-    fn start(ward: &Ward) -> Option<Self> {
+    /// Beside the peer in a folder.
+    pub(crate) fn start(folder: &Path) -> Option<Self> {
         if std::env::var_os("FULCRUM_PEER_MORE").is_none() {
             println!("SKIPPED: cinder, swift and octavia; `make proof ARGS=kinds` tries them");
             return None;
         }
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/peers-openstack");
-        for (script, folder) in [("install.sh", None), ("start.sh", Some(ward.peer.folder()))] {
+        for (script, argument) in [("install.sh", None), ("start.sh", Some(folder))] {
             let output =
-                std::process::Command::new(scripts.join(script)).args(folder).output().expect("a script");
+                std::process::Command::new(scripts.join(script)).args(argument).output().expect("a script");
             print!("{}", String::from_utf8_lossy(&output.stdout));
             assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
         }
-        Some(Self { scripts, folder: ward.peer.folder().to_owned() })
+        Some(Self { scripts, folder: folder.to_owned() })
     }
 }
 
@@ -43,7 +44,7 @@ impl Drop for More {
 
 /// Everything that is bought, with cinder, swift and octavia.
 pub(crate) async fn all_kinds_are_sold(ward: &Ward) {
-    let Some(_more) = More::start(ward) else { return };
+    let Some(_more) = More::start(ward.peer.folder()) else { return };
     let all = json!({ "floating_network": "public", "kinds": openstack::all_kinds(), "network": "private" });
     let cloud = ward.cloud(all.clone());
     for (sku, size) in [("standard", 3), ("octavia", 0), ("swift", 5)] {

@@ -74,6 +74,22 @@ async fn what_a_plan_takes_is_planned_and_sent_in_its_type() {
     assert_eq!(declared.schema(offer.kind)["required"], json!(["version"]));
 }
 
+/// The engine of a database is the service itself, unless it is a parameter.
+#[tokio::test]
+async fn an_engine_is_the_service_that_is_named_after_it() {
+    let cloud = broker().await;
+    let catalogue = catalogue(&cloud).await;
+    let offer = catalogue.offer(catalogue.ids().next().expect("an offer"));
+    let (service, _) = offer.sku.as_str().split_once('/').expect("a service and a plan");
+    let plan = composed(&cloud, json!({ "version": 17, "engine": service })).await.expect("a plan");
+    let order = bought(&cloud, plan).await;
+    assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
+    assert_eq!(parameters(&cloud), [json!({ "version": "17" })]);
+    let refused =
+        composed(&cloud, json!({ "version": 17, "engine": "oracle" })).await.expect_err("another engine");
+    assert!(refused.to_string().contains("engine"), "{refused}");
+}
+
 #[tokio::test]
 async fn what_a_plan_does_not_take_is_never_planned() {
     let cloud = broker().await;

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
 /// Whether a server is up. One at a time: a network that breaks is slow, and side by side they outrun their time limits.
@@ -71,15 +71,24 @@ impl Peer {
         Self::start(name, settings)
     }
 
+    /// As [`start`](Self::start), beside a server that has the turn.
+    pub fn start_beside(name: &str, settings: &[(&str, &str)]) -> Option<Self> {
+        Self::start_with(name, settings, false)
+    }
+
     /// Installs (quick when it is there already) and starts a server with settings of its own. None, said loudly, where its
     /// scripts are not.
     pub fn start(name: &str, settings: &[(&str, &str)]) -> Option<Self> {
+        Self::start_with(name, settings, name != PROXY)
+    }
+
+    fn start_with(name: &str, settings: &[(&str, &str)], has_turn: bool) -> Option<Self> {
         let scripts = scripts(name);
         if !scripts.is_dir() {
             println!("SKIPPED: no script to start {name} at {}", scripts.display());
             return None;
         }
-        let turn = (name != PROXY).then(Turn::wait);
+        let turn = has_turn.then(Turn::wait);
         // `FULCRUM_PEER_OPENSTACK=/tmp/w` is one that was started before.
         if let Some(folder) = std::env::var_os(format!("FULCRUM_PEER_{}", name.to_uppercase())) {
             let folder = PathBuf::from(folder);
@@ -137,15 +146,15 @@ fn read_env(path: &Path) -> BTreeMap<String, String> {
 const PROXY: &str = "faults";
 
 /// A proxy that breaks connections, in front of a server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Faults {
-    peer: Peer,
+    peer: Arc<Peer>,
 }
 
 impl Faults {
     /// In front of a host and port on loopback.
     pub fn before(target: &str) -> Option<Self> {
-        Some(Self { peer: Peer::start(PROXY, &[("FAULT_TARGET", target)])? })
+        Some(Self { peer: Arc::new(Peer::start(PROXY, &[("FAULT_TARGET", target)])?) })
     }
 
     /// Host and port to connect to instead.

@@ -85,7 +85,8 @@ pub async fn offers(provider: &dyn Provider) -> Vec<Offer> {
     }
 }
 
-async fn plan(ground: &Ground) -> Plan {
+/// The best plan over the offers of all clouds.
+pub async fn plan(ground: &Ground) -> Plan {
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
     for provider in ground.direct() {
         let offers = offers(&*provider).await.into_iter();

@@ -15,7 +15,7 @@ _Document = Union[str, PathLike[str], dict[str, Any]]
 _Progress = Callable[[Optional[Decimal], Optional[Decimal], int], Optional[bool]]
 
 __all__ = [
-    "AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "Timeline", "__version__", "_to_json", "verify_archive",
+    "Access", "AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "Timeline", "__version__", "_to_json", "verify_archive",
 ]  # fmt: skip
 __version__: str
 

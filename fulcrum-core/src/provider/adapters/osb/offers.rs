@@ -16,11 +16,12 @@ use super::{
     wire::{Catalog, Cost},
 };
 use crate::{
-    model::{DeclaredSettings, Offer, OfferKind, SkuId},
+    model::{DeclaredSettings, Offer, OfferKind, SettingType, SkuId},
     provider::{
         Call, ErrorKind, OfferFilter, OfferStream, Provider, RejectedRow, Result,
         adapters::common::CallErrors,
         http::{Request, bounded},
+        portable,
         table::{Row, Table},
     },
 };
@@ -29,6 +30,9 @@ use crate::{
 const HOURS_PER_MONTH: u64 = crate::model::HOURS_PER_MONTH as u64;
 /// The age at which the catalogue is read again.
 pub(super) const CATALOG_FRESH_FOR: Duration = Duration::from_secs(60);
+
+/// Tags of a service that are read.
+const MAX_TAGS: usize = 16;
 
 /// The sum of a plan's costs; at least one of the two is set.
 struct Total {
@@ -46,6 +50,8 @@ pub(super) struct ProductIds {
     pub(super) is_bindable: bool,
     /// The settings that it takes, as host or broker declare them; `None` for any.
     pub(super) declared: Option<DeclaredSettings>,
+    /// Whether the plan itself says which `engine` it is. Then it is no parameter.
+    pub(super) tells_engine: bool,
 }
 
 impl Osb {
@@ -102,13 +108,41 @@ impl Osb {
     }
 
     pub(super) fn products_of(&self, catalog: Catalog) -> Vec<ProductIds> {
+        let is_unsaid = self.capabilities.settings.is_none();
         let products = catalog.services.into_iter().flat_map(|service| {
             let (id, name) = (service.id, service.name);
+            let tags = service.tags.as_array().into_iter().flatten().filter_map(Value::as_str).take(MAX_TAGS);
+            let engines: Vec<String> = [name.as_str()]
+                .into_iter()
+                .chain(tags.filter(|tag| *tag != name))
+                .map(str::to_owned)
+                .collect();
             service.plans.into_iter().filter_map(move |plan| {
                 let sku = SkuId::new(format!("{name}/{}", plan.name)).ok()?;
                 let (kind, declared) = (self.kind_of(&name), self.declared(&plan.schemas));
+                // A database is of the engine that its service is named after, unless that is a parameter of it.
+                let engines = declared
+                    .as_ref()
+                    .filter(|all| is_unsaid && kind == OfferKind::Database && !all.has("engine"))
+                    .map(|_| engines.clone());
+                let tells_engine = engines.is_some();
+                let declared = match (declared, engines) {
+                    (Some(all), Some(engines)) => {
+                        let engine = portable::database_engine(SettingType::Choice(engines));
+                        Some(all.iter().cloned().chain([engine]).collect())
+                    }
+                    (declared, _) => declared,
+                };
                 let is_bindable = plan.bindable.unwrap_or(service.bindable);
-                Some(ProductIds { service: id.clone(), plan: plan.id, sku, kind, is_bindable, declared })
+                Some(ProductIds {
+                    service: id.clone(),
+                    plan: plan.id,
+                    sku,
+                    kind,
+                    is_bindable,
+                    declared,
+                    tells_engine,
+                })
             })
         });
         products.collect()

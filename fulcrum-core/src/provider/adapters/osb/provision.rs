@@ -90,7 +90,11 @@ impl Osb {
             self.instance_cache.record_sku(key, &ids.sku);
         }
         let typed = ids.declared.as_ref().map(|declared| declared.typed(ids.kind, settings));
-        let settings = typed.as_ref().unwrap_or(settings);
+        let mut settings = typed.unwrap_or_else(|| settings.clone());
+        if ids.tells_engine {
+            settings.remove("engine");
+        }
+        let settings = &settings;
         let wanted = InstanceRequest {
             service_id: &ids.service,
             plan_id: &ids.plan,

@@ -30,6 +30,9 @@ impl Catalog {
 pub(super) struct Offering {
     pub(super) id: String,
     pub(super) name: String,
+    /// Words for what it is, such as `postgresql`.
+    #[serde(default)]
+    pub(super) tags: Value,
     /// Whether the broker returns instances.
     #[serde(default)]
     pub(super) instances_retrievable: bool,
