@@ -21,6 +21,18 @@ pub(super) struct Declared {
 }
 
 impl Declared {
+    /// A message about the first attribute to which user data refers, and which some provider calls a secret, if this provider takes
+    /// no secrets.
+    pub(super) fn secret_fault(&self, provider: &ProviderId, asked: &BTreeSet<&str>) -> Option<String> {
+        let is_secret =
+            |name: &&&str| self.secrets.values().flat_map(BTreeMap::values).any(|all| all.contains(**name));
+        let secret = asked.iter().find(is_secret)?;
+        match self.settings.get(provider).is_some_and(DeclaredSettings::take_secrets) {
+            true => None,
+            false => Some(format!("takes no secrets in `user_data`, such as `{secret}`")),
+        }
+    }
+
     /// A message about the first of some attributes that a provider does not tell of a product; none if it tells all, or has not
     /// said what it tells. Some are asked for in user data, where secrets may stand, too.
     pub(super) fn attribute_fault(
@@ -30,13 +42,18 @@ impl Declared {
         asked: &BTreeSet<&str>,
         asked_in_user_data: &BTreeSet<&str>,
     ) -> Option<String> {
-        let told = self.attributes.get(provider)?.get(&kind);
         let secrets = self.secrets.get(provider).and_then(|all| all.get(&kind));
+        let Some(told) = self.attributes.get(provider) else {
+            // What else it tells, nobody knows.
+            let secret = asked.iter().find(|name| secrets.is_some_and(|all| all.contains(**name)))?;
+            return Some(secret_elsewhere(secret, kind));
+        };
+        let told = told.get(&kind);
         let has =
             |names: Option<&BTreeSet<String>>, name: &str| names.is_some_and(|names| names.contains(name));
         let missing = asked.iter().find(|name| !has(told, name));
         if let Some(secret) = missing.filter(|name| has(secrets, name)) {
-            return Some(format!("tells `{secret}` of a {kind} for `user_data` alone, as it is a secret"));
+            return Some(secret_elsewhere(secret, kind));
         }
         let in_user_data = || asked_in_user_data.iter().find(|name| !has(told, name) && !has(secrets, name));
         let missing = missing.or_else(in_user_data)?;
@@ -44,4 +61,8 @@ impl Declared {
         let told = if told.is_empty() { "its id".to_owned() } else { format!("id, {}", told.join(", ")) };
         Some(format!("does not tell `{missing}` of a {kind}; it tells {told}"))
     }
+}
+
+fn secret_elsewhere(secret: &str, kind: OfferKind) -> String {
+    format!("tells `{secret}` of a {kind} for `user_data` alone, as it is a secret")
 }

@@ -295,10 +295,10 @@ impl Catalogue {
         let declared = self.own_settings.at(ix).as_deref().or(self.declared.settings.get(provider));
         let settings = self.settings_of_provider(Cow::Borrowed(&*interface.settings), provider);
         let fault = declared.and_then(|declared| declared.fault(kind, &settings));
-        let fault = fault.or_else(|| {
-            let Interface { attributes, in_user_data, .. } = interface;
-            self.declared.attribute_fault(provider, kind, attributes, in_user_data)
-        })?;
+        let Interface { attributes, in_user_data, asks_in_user_data, .. } = interface;
+        let fault = fault
+            .or_else(|| self.declared.attribute_fault(provider, kind, attributes, in_user_data))
+            .or_else(|| self.declared.secret_fault(provider, asks_in_user_data))?;
         Some(format!("{provider} {fault}"))
     }
 

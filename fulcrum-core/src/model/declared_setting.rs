@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
-use super::{OfferKind, Settings, public_key::is_public_key, setting_text, text_values};
+use super::{
+    OfferKind, Settings, firewall_rule::FirewallRule, public_key::is_public_key, setting_text,
+    template::may_hold_secrets, text_values,
+};
 
 /// The type of a setting's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -33,6 +36,9 @@ pub enum SettingType {
     Labels,
     /// One label of a host's name (RFC 1123): up to 63 letters, digits and hyphens.
     Hostname,
+    /// What may come in: a list of `{ allow: tcp, ports: 22, from: 10.0.0.0/8 }`, up to 30. `allow` is tcp, udp or icmp, `ports` one
+    /// or a range such as `8000-8010`, `from` a range of addresses.
+    FirewallRules,
 }
 
 /// A setting that a provider takes.
@@ -194,6 +200,11 @@ impl DeclaredSettings {
     }
 
     /// Whether a product of this kind can be made with this value of this setting.
+    /// Whether secrets may stand in `user_data`: it is declared as the portable setting.
+    pub(crate) fn take_secrets(&self) -> bool {
+        self.iter().any(|it| it.portable && may_hold_secrets(&it.name))
+    }
+
     pub(crate) fn admits(&self, kind: OfferKind, name: &str, value: &Value) -> bool {
         let mut of_kind = self.0.iter().filter(|declared| declared.is_of(kind));
         of_kind.any(|declared| declared.name == name && declared.value.admits(value))
@@ -333,6 +344,7 @@ impl SettingType {
             Self::Choice(words) => is_late || scalar.is_some_and(|text| words.contains(&text)),
             Self::PublicKey => is_late || scalar.is_some_and(|text| is_public_key(&text)),
             Self::Hostname => is_late || scalar.is_some_and(|text| is_hostname(&text)),
+            Self::FirewallRules => FirewallRule::all(Some(value)).is_ok(),
             Self::Labels => value.as_object().is_some_and(|all| {
                 all.len() <= MAX_LABELS
                     && all.iter().all(|(name, value)| {
@@ -395,6 +407,7 @@ impl SettingType {
             Self::Labels => {
                 json!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 63 } })
             }
+            Self::FirewallRules => FirewallRule::schema(),
             Self::Number => json!({ "type": "integer" }),
             Self::Boolean => json!({ "type": "boolean" }),
             Self::Choice(words) => json!({ "enum": words }),
@@ -414,6 +427,7 @@ impl SettingType {
             Self::PublicKey => "public keys (ssh-ed25519 AAAA…)".to_owned(),
             Self::Labels => "maps of labels".to_owned(),
             Self::Hostname => "host names".to_owned(),
+            Self::FirewallRules => "lists of firewall rules".to_owned(),
         }
     }
 }
@@ -432,6 +446,9 @@ impl fmt::Display for SettingType {
             Self::Labels => f.write_str(
                 "a map of labels: names of 2 to 32 letters, digits, - and _, not fulcrum…; values of up to 63, with . too",
             ),
+            Self::FirewallRules => {
+                f.write_str("a list of rules, each { allow: tcp|udp|icmp, ports: 22 or 80-90, from: 10.0.0.0/8 }")
+            }
             Self::Hostname => f.write_str("a host's name: letters, digits and hyphens, 63 at most"),
         }
     }

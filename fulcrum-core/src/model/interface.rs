@@ -16,6 +16,8 @@ pub(crate) struct Interface<'b> {
     pub(crate) attributes: BTreeSet<&'b str>,
     /// Attributes that `user_data` of others refers to, where secrets may stand, too.
     pub(crate) in_user_data: BTreeSet<&'b str>,
+    /// Attributes of others to which its own `user_data` refers.
+    pub(crate) asks_in_user_data: BTreeSet<&'b str>,
 }
 
 impl Blueprint {
@@ -33,6 +35,10 @@ impl Blueprint {
             settings: component.lease_settings(),
             attributes: elsewhere.remove(name.as_str()).unwrap_or_default(),
             in_user_data: in_user_data.remove(name.as_str()).unwrap_or_default(),
+            asks_in_user_data: {
+                let own = component.references_by_setting().into_iter();
+                own.filter(|(setting, _)| may_hold_secrets(setting)).map(|(_, it)| it.attribute).collect()
+            },
         };
         self.components.iter().map(interface).collect()
     }

@@ -33,6 +33,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -374,6 +375,9 @@ impl Provider for CallbackProvider {
     fn redacted(&self, text: &str, _is_for_people: bool) -> String {
         text.to_owned()
     }
+
+    /// The layer `Redact` withholds them.
+    fn withhold(&self, _: &[SecretString]) {}
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());

@@ -210,6 +210,12 @@ impl Capabilities {
         }
     }
 
+    /// Whether secrets may stand in `user_data`: it declares that setting as the portable one, which reaches the new machine and
+    /// stands in no handle.
+    pub fn takes_secrets(&self) -> bool {
+        self.settings.as_ref().is_some_and(DeclaredSettings::take_secrets)
+    }
+
     /// The list lag: how long after a purchase its service may be missing from look-ups and lists.
     pub fn list_lag(&self) -> Duration {
         let said = self.list_lag_ms.map(Duration::from_millis);

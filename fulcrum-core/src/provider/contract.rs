@@ -8,6 +8,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Access, Call, Capabilities, ErrorKind, ProviderError, Result, single_line};
@@ -46,6 +47,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn redacted(&self, text: &str, _is_for_people: bool) -> String {
         text.to_owned()
     }
+
+    /// From now on these texts are no part of messages and attributes that this provider returns: requests carry them, and what a
+    /// provider repeats of them is recorded. Sends nothing. The [recommended layers](super::layers) keep this promise for every
+    /// provider.
+    fn withhold(&self, _secrets: &[SecretString]) {}
 
     /// All offers that pass the filter, or an error: one request for each page that is polled. The stream ends, or yields one
     /// error and then ends.

@@ -136,10 +136,10 @@ pub fn check_exact(request: &ProvisionRequest, sold: &Sold<'_>) -> Result<(), Er
 /// [`ErrorKind::InvalidRequest`] names the setting, and the known ones.
 pub fn check_settings(request: &ProvisionRequest, capabilities: &Capabilities) -> Result<(), ErrorKind> {
     capabilities.check_settings(request.kind, &request.settings)?;
-    // A declaration admits an object only as a map of labels.
+    // A declaration admits objects only as maps of labels, and lists of them as rules.
     let is_declared = capabilities.settings.is_some();
     let is_odd =
-        |value: &serde_json::Value| setting_text(value).is_none() && !(is_declared && value.is_object());
+        |value: &serde_json::Value| (value.is_null() || !is_declared) && setting_text(value).is_none();
     match request.settings.iter().find(|(_, value)| is_odd(value)) {
         None => Ok(()),
         Some((name, _)) => {

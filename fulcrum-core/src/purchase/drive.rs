@@ -169,8 +169,7 @@ impl Driver<'_> {
             let calls: Vec<_> = calls.collect();
             futures::future::join_all(calls).await
         };
-        let steps = driven.into_iter().collect::<Result<_, _>>()?;
-        self.order.steps = self.sent_secrets.hidden_steps(steps);
+        self.order.steps = driven.into_iter().collect::<Result<_, _>>()?;
         Ok(())
     }
 

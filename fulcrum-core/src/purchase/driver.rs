@@ -16,7 +16,6 @@ use super::{
     claim_guard::ClaimGuard,
     engine::Engine,
     machine::{self, RetrySemantics},
-    sent_secrets::SentSecrets,
     spans::span_of_order,
     step_dependencies::StepDependencies,
     step_failures::{Failures, cut, kind_of, shortage_of},
@@ -61,8 +60,6 @@ pub(super) struct Driver<'a> {
     pub(super) dependencies: StepDependencies,
     /// The components of each step.
     pub(super) components: BTreeMap<u32, Vec<String>>,
-    /// The secrets that requests of this drive have carried.
-    pub(super) sent_secrets: SentSecrets,
 }
 
 impl<'a> Driver<'a> {
@@ -99,7 +96,6 @@ impl<'a> Driver<'a> {
             headroom: Mutex::default(),
             dependencies: StepDependencies::default(),
             components: BTreeMap::new(),
-            sent_secrets: SentSecrets::default(),
         })
     }
 
@@ -168,7 +164,6 @@ impl<'a> Driver<'a> {
 
     /// Writes an update to the ledger, and applies it to the driver's own copy of the order.
     pub(super) async fn apply(&mut self, change: OrderUpdate) -> Result<(), PurchaseError> {
-        let change = self.sent_secrets.hidden(&change).unwrap_or(change);
         self.write(&change).await?;
         if let Some((state, reason)) = change.order {
             telemetry::order_entered(state, self.order.created);
@@ -189,8 +184,7 @@ impl<'a> Driver<'a> {
     }
 
     async fn write(&self, change: &OrderUpdate) -> Result<(), PurchaseError> {
-        let hidden = self.sent_secrets.hidden(change);
-        let written = self.engine.ledger.write(&self.claim, hidden.as_ref().unwrap_or(change)).await?;
+        let written = self.engine.ledger.write(&self.claim, change).await?;
         self.observe_cancellation(written.is_cancelled);
         Ok(())
     }

@@ -3,7 +3,7 @@
 //!
 //! * One order: `claims` claims it, `drive` takes it through its states, `driver` writes what happens. `machine` decides the next
 //!   effect of a step from the ledger alone, and does no I/O.
-//! * One step: `reserve`, `provision`, `step_secrets`, `sent_secrets`, `compensate`, `lifecycle` (actions on a running service); `serial_slot` and
+//! * One step: `reserve`, `provision`, `step_secrets`, `compensate`, `lifecycle` (actions on a running service); `serial_slot` and
 //!   `non_idempotent` where a provider takes no idempotency keys.
 //! * Before a purchase: `accept`, `plan_check`, `place_check`, `price_check`, `traffic_check`; all of them, and what providers know, without
 //!   a purchase: `dry_run`. After a shortage: `fail_over`.
@@ -45,7 +45,6 @@ mod provision_request;
 mod recent_orders;
 mod reconcile;
 mod reserve;
-mod sent_secrets;
 mod serial_slot;
 mod spans;
 mod step_dependencies;

@@ -15,9 +15,10 @@ use super::{
     provision_attempt::ProvisionAttempt,
     provision_request::{is_same_place, request},
     step_failures::shortage_of,
+    step_secrets::ResolvedSettings,
 };
 use crate::{
-    model::{CallProgress, OwnService, Service, ServiceStatus, Settings, Shortage, Step, StepState},
+    model::{CallProgress, OwnService, Service, ServiceStatus, Shortage, Step, StepState},
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
 
@@ -39,7 +40,7 @@ impl Driver<'_> {
         let is_new = self.is_new() || self.is_non_idempotent(&step);
         let mut attempt = ProvisionAttempt::new(Instant::now(), is_new);
         // Not before they are needed: secrets among them are asked for at their provider.
-        let mut resolved: Option<Result<Settings, String>> = None;
+        let mut resolved: Option<Result<ResolvedSettings, String>> = None;
         let mut last_error: Option<String> = None;
         loop {
             // Provisioned, or given up in an earlier round.
@@ -86,8 +87,8 @@ impl Driver<'_> {
                     if let requests @ 1.. = attempt.count_request() {
                         sleep(back_off(requests).min(time_left(end))).await;
                     }
-                    let settings = resolved.clone().and_then(Result::ok).unwrap_or_default();
-                    self.send_request(&mut step, settings).await?
+                    let resolved = resolved.clone().and_then(Result::ok).unwrap_or_default();
+                    self.send_request(&mut step, &resolved).await?
                 }
                 Effect::FindByKey { .. } if self.is_non_idempotent(&step) => {
                     let lag = self.list_lag(&step) + self.takeover_margin(&step);
@@ -199,13 +200,19 @@ impl Driver<'_> {
         self.write_state(step, StepState::Provisioning { claim, since, progress, operation: None }).await
     }
 
-    async fn send_request(&self, step: &mut Step, settings: Settings) -> CallOutcome {
+    async fn send_request(&self, step: &mut Step, resolved: &ResolvedSettings) -> CallOutcome {
+        let settings = resolved.settings.clone();
         let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
         let provider = self.provider_for_effect(step)?;
         if let Err(kind) = provider.capabilities().check_settings(request.kind, &request.settings) {
             return Ok(Err(ProviderError::new(step.provider.clone(), Call::Provision, kind)));
         }
         let asked = provider.provision(&request, &step.key).await;
+        let is_clean = |operation| {
+            let checked = resolved.check_handle(operation);
+            checked.map_err(|kind| ProviderError::new(step.provider.clone(), Call::Provision, kind))
+        };
+        let asked = asked.and_then(is_clean);
         match asked.and_then(|operation| checked_handle(step, Call::Provision, &operation)) {
             Ok(operation) => {
                 self.enter_provisioning(step, CallProgress::Running(operation)).await?;
@@ -281,9 +288,12 @@ impl Driver<'_> {
             return Ok(None);
         }
         // Without the settings of the request the operation cannot go on.
-        let Ok(settings) = self.resolved_settings(step).await else { return Ok(None) };
+        let Ok(resolved) = self.resolved_settings(step).await else { return Ok(None) };
+        let settings = resolved.settings.clone();
         let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
-        provider.resume_operation(&request, service).await
+        let operation = provider.resume_operation(&request, service).await?;
+        let checked = operation.map(|operation| resolved.check_handle(operation)).transpose();
+        checked.map_err(|kind| ProviderError::new(step.provider.clone(), Call::ResumeOperation, kind))
     }
 
     async fn poll(&self, step: &mut Step, operation: &OperationHandle, polled: u32) -> CallOutcome {

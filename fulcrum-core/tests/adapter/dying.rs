@@ -63,6 +63,7 @@ pub(crate) async fn at_each_request(
     let (direct, mut deaths) = (over(network.clone()), Deaths::default());
     let before = all(&*direct).await;
     for request in requests {
+        let usual = undisturbed(&*direct, request).await;
         for lives_for in 0.. {
             let mut is_over = true;
             for sends_the_last in [false, true] {
@@ -71,8 +72,8 @@ pub(crate) async fn at_each_request(
                     over(Arc::new(Dying { inner, lives_for, sends_the_last, sent }))
                 };
                 let at = format!("{name}: {}, {lives_for}, {sends_the_last}", request.kind);
-                is_over &=
-                    one(&at, request, &*dying(), &*dying(), &|| over(network.clone()), &mut deaths).await;
+                let next = || over(network.clone());
+                is_over &= one(&at, request, &usual, [&*dying(), &*dying()], &next, &mut deaths).await;
             }
             if is_over {
                 break;
@@ -87,12 +88,28 @@ pub(crate) async fn at_each_request(
     deaths
 }
 
+fn names(service: &Service) -> Vec<String> {
+    service.attributes.keys().cloned().collect()
+}
+
+/// What a service tells whose purchase nobody disturbs.
+async fn undisturbed(cloud: &dyn Provider, request: &ProvisionRequest) -> Vec<String> {
+    let key = IdempotencyKey::of_step(&OrderId::generate(), 0);
+    let handle = cloud.provision(request, &key).await.expect("ordered");
+    let Some(OperationStatus::Succeeded(Some(service))) = ended(cloud, &handle).await else {
+        panic!("{}: not made", request.kind)
+    };
+    let handle = cloud.release(&service.id, &key).await.expect("released");
+    assert_eq!(ended(cloud, &handle).await, Some(OperationStatus::Succeeded(None)));
+    names(&service)
+}
+
 /// One service, bought and released by processes that may die. Whether none did.
 async fn one(
     at: &str,
     request: &ProvisionRequest,
-    buyer: &dyn Provider,
-    releaser: &dyn Provider,
+    usual: &[String],
+    [buyer, releaser]: [&dyn Provider; 2],
     next: &dyn Fn() -> Arc<dyn Provider>,
     deaths: &mut Deaths,
 ) -> bool {
@@ -109,6 +126,8 @@ async fn one(
     assert_eq!(of_key.len(), 1, "{at}: {of_key:?}");
     let whole = judge.describe(&service.id).await.expect("described").expect("it is there");
     assert_eq!(whole.attributes, service.attributes, "{at}");
+    // It tells what one tells whose purchase nobody has disturbed.
+    assert_eq!(names(&service), usual, "{at}");
 
     let is_released = match releaser.release(&service.id, &key).await {
         Ok(handle) => ended(releaser, &handle).await.is_some(),

@@ -45,7 +45,8 @@ load_balancer,network,*,,,,0.025,,,EUR,net,,2026-11-20,acme.example
 object_storage,standard,*,,,,,GB-month,0.024,EUR,net,,2026-11-20,acme.example
 database,db.t4g.micro,*,2,1024,,0.018,,,EUR,net,engine=postgresql;ha=no;storage=extra,2026-11-20,acme.example
 database,db.t4g.micro-multi-az,*,2,1024,,0.036,,,EUR,net,engine=postgresql;ha=yes;storage=extra,2026-11-20,acme.example
-surcharge,rds-gp3,*,,,,,GB-month,0.133,EUR,net,with=database storage=extra;least_gib=20,2026-11-20,acme.example
+surcharge,rds-gp3,*,,,,,GB-month,0.133,EUR,net,with=database storage=extra ha=no;least_gib=20,2026-11-20,acme.example
+surcharge,rds-gp3-multi-az,*,,,,,GB-month,0.266,EUR,net,with=database storage=extra ha=yes;least_gib=20,2026-11-20,acme.example
 ";
 
 /// A folder with a price table and keys.
@@ -62,8 +63,8 @@ impl Desk {
         write("acme.json", SELLER);
         write("access", "AKIDEXAMPLE");
         write("secret", "canary-secret");
-        write("passwords", "canary-secret-for-passwords");
-        write("other-passwords", "canary-secret-of-another-day");
+        write("passwords", "canary-secret-for-passwords-of-all");
+        write("other-passwords", "canary-secret-for-passwords-of-another-day");
         Self { folder, endpoint: endpoint.to_owned() }
     }
 

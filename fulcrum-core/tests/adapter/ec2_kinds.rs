@@ -9,6 +9,7 @@ use fulcrum_core::{
         adapters::ec2::{self, Ec2},
         conformance::{SuiteConfig, check_provider},
         http::Transport,
+        layers,
     },
 };
 use secrecy::ExposeSecret;
@@ -158,7 +159,7 @@ for v in s.list_object_versions(Bucket=b)['Versions']: s.delete_object(Bucket=b,
 pub(crate) const SHOP: &str = r#"
 name: shop
 components:
-  net: { kind: network, settings: { cidr: 10.30.0.0/16 } }
+  net: { kind: network, settings: { cidr: 10.30.0.0/16, firewall: [{ allow: tcp, ports: 443, from: 0.0.0.0/0 }] } }
   web:
     vcpu: 1
     memory_mib: 512
@@ -207,6 +208,44 @@ async fn orders_of_all_kinds_hold_on_a_network_that_breaks() {
 }
 
 #[tokio::test]
+async fn a_network_lets_in_what_its_firewall_says() {
+    let Some((peer, desk)) = moto() else { return };
+    let cloud = cloud(&desk, json!({}));
+    let rules = json!([
+        { "allow": "tcp", "ports": "8000-8010", "from": "192.0.2.0/24" },
+        { "allow": "tcp", "ports": "8000-8010", "from": "198.51.100.0/24" },
+        { "allow": "udp", "ports": 53, "from": "::/0" },
+        { "allow": "icmp", "from": "0.0.0.0/0" },
+    ]);
+    let network = bought(&cloud, OfferKind::Network, json!({ "firewall": rules })).await;
+    let web = bought(&cloud, OfferKind::Machine, json!({ "network": network.id })).await;
+    let seen = "
+import boto3
+e = boto3.client('ec2')
+vpc = [v for v in e.describe_vpcs()['Vpcs'] if v.get('Tags')][0]['VpcId']
+group = e.describe_security_groups(Filters=[{'Name': 'vpc-id', 'Values': [vpc]}, {'Name': 'group-name', 'Values': ['default']}])['SecurityGroups'][0]
+rules = group['IpPermissions']
+told = [(r['IpProtocol'], r.get('FromPort'), r.get('ToPort'), [i['CidrIp'] for i in r['IpRanges']] + [i['CidrIpv6'] for i in r['Ipv6Ranges']]) for r in rules if not r['UserIdGroupPairs']]
+print(sorted(told))
+";
+    assert_eq!(
+        python(&peer, seen),
+        "[('icmp', -1, -1, ['0.0.0.0/0']), ('tcp', 8000, 8010, ['192.0.2.0/24', '198.51.100.0/24']), ('udp', 53, 53, ['::/0'])]\n"
+    );
+    end(&cloud, &web).await;
+    end(&cloud, &network).await;
+    let mut wrong = request(&cloud, OfferKind::Network, json!({})).await;
+    let rule = json!([{ "allow": "tcp", "ports": 22 }]);
+    wrong.settings.insert("firewall".to_owned(), rule);
+    let refused = cloud.provision(&wrong, &key()).await.expect_err("from nowhere");
+    assert!(
+        matches!(&refused.kind, ErrorKind::InvalidRequest { message } if message.contains("firewall")),
+        "{refused}"
+    );
+    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0 0 0\n", "nothing is left");
+}
+
+#[tokio::test]
 async fn a_database_is_opened_by_whoever_has_the_secret() {
     let Some((peer, desk)) = moto() else { return };
     let first = cloud(&desk, json!({}));
@@ -239,7 +278,8 @@ print(d['DBInstanceClass'], d['Engine'], d['EngineVersion'], d['AllocatedStorage
         "{refused}"
     );
     // Another secret sets another password, once.
-    let other = cloud(&desk, json!({ "password_secret": "file:other-passwords" }));
+    let other =
+        layers::recommended(Arc::new(cloud(&desk, json!({ "password_secret": "file:other-passwords" }))));
     let after = password(&other.access(&db.id).await.expect("opened"));
     assert_ne!(after, before);
     assert_eq!(password(&other.access(&db.id).await.expect("opened")), after);
@@ -251,7 +291,28 @@ print(len([t for t in boto3.client('rds').describe_db_instances()['DBInstances']
 
     // A database that was bought without a secret can be opened later.
     let silent = bought(&without, OfferKind::Database, json!({})).await;
-    assert_eq!(password(&first.access(&silent.id).await.expect("opened")).len(), 32);
+    let layered = layers::recommended(Arc::new(cloud(&desk, json!({}))));
+    assert_eq!(password(&layered.access(&silent.id).await.expect("opened")).len(), 32);
+    // What others put into its subnets keeps it from ending, with all of its data.
+    let add = "
+import boto3
+d = boto3.client('rds')
+group = d.describe_db_instances()['DBInstances'][0]['DBSubnetGroup']['DBSubnetGroupName']
+d.create_db_instance(DBInstanceIdentifier='other', DBInstanceClass='db.t4g.micro', Engine='postgres', DBSubnetGroupName=group, AllocatedStorage=20, MasterUsername='x', MasterUserPassword='xxxxxxxx')
+d.create_db_instance_read_replica(DBInstanceIdentifier='copy', SourceDBInstanceIdentifier=d.describe_db_instances()['DBInstances'][0]['DBInstanceIdentifier'])
+";
+    python(&peer, add);
+    let refused = first.release(&db.id, &key()).await.expect_err("others are there");
+    for word in ["other", "copy"] {
+        assert!(
+            matches!(&refused.kind, ErrorKind::Conflict { message } if message.contains(word)),
+            "{refused}"
+        );
+    }
+    python(
+        &peer,
+        "import boto3; [boto3.client('rds').delete_db_instance(DBInstanceIdentifier=n, SkipFinalSnapshot=True) for n in ('copy', 'other')]",
+    );
     assert!(matches!(first.access(&network.id).await.expect_err("a network").kind, ErrorKind::Unsupported));
     for service in [&silent, &db, &network] {
         end(&first, service).await;
@@ -302,7 +363,7 @@ surcharge,rds-gp3,*,,,,,GB-month,0.133,EUR,net,with=database storage=extra;least
         }
         write("access".to_owned(), "AKIDEXAMPLE".to_owned());
         write("secret".to_owned(), "canary-secret".to_owned());
-        write("passwords".to_owned(), "canary-secret-for-passwords".to_owned());
+        write("passwords".to_owned(), "canary-secret-for-passwords-of-all".to_owned());
         Self { folder }
     }
 
@@ -393,6 +454,9 @@ async fn a_process_may_die_at_each_request_of_each_kind() {
             OfferKind::BlockStorage | OfferKind::PublicIp => json!({ "attach": web.id }),
             OfferKind::LoadBalancer => json!({ "targets": web.id }),
             OfferKind::ObjectStorage => json!({ "versioning": true }),
+            OfferKind::Network => {
+                json!({ "firewall": [{ "allow": "tcp", "ports": 22, "from": "10.0.0.0/8" }] })
+            }
             _ => json!({}),
         };
         requests.push(request(&direct, kind, settings).await);

@@ -224,7 +224,7 @@ async fn both_blueprints_are_bought_across_four_sorts_of_provider() {
     for (name, text) in [
         ("access", "AKIDEXAMPLE"),
         ("secret", "canary-secret"),
-        ("passwords", "canary-secret-for-passwords"),
+        ("passwords", "canary-secret-for-passwords-of-all"),
         ("token", alone.get("HCLOUD_TOKEN")),
         ("broker", broker.get("OSB_PASSWORD")),
     ] {

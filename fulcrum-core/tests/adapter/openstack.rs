@@ -117,6 +117,14 @@ impl Ward {
         Arc::new(self.desk.cloud(self.auth_url(), change))
     }
 
+    /// What the command line of OpenStack says.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+        let mut command = std::process::Command::new(self.peer.get("FULCRUM_OS_CLI"));
+        let output = command.args(arguments).envs(&self.peer.env).output().expect("it runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     pub(crate) fn say(&self, what: &str) {
         println!("{:6.1} s  {what}", self.began.elapsed().as_secs_f64());
     }

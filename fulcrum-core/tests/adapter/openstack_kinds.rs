@@ -67,8 +67,30 @@ pub(crate) async fn all_kinds_are_sold(ward: &Ward) {
         made(&*cloud, &OperationHandle::new(handle.as_str())).await
     };
     a_process_may_die(ward, &all).await;
-    let network = bought("private", "", 0, json!({})).await;
+    let rules = json!([{ "allow": "tcp", "ports": "8000-8010", "from": "192.0.2.0/24" }, { "allow": "icmp", "from": "::/0" }]);
+    let network = bought("private", "", 0, json!({ "firewall": rules })).await;
     let web = bought("m1.tiny", "zone-a", 0, json!({ "network": network.id, "image": "debian-12" })).await;
+    let told = ward.cli(&["server", "list", "-f", "value", "-c", "ID"]);
+    let groups = ward.cli(&["server", "show", told.trim(), "-f", "value", "-c", "security_groups"]);
+    assert_eq!(groups.matches("name=").count(), 1, "one group, not the default one: {groups}");
+    let rules = ward.cli(&[
+        "security",
+        "group",
+        "rule",
+        "list",
+        "--ingress",
+        "-f",
+        "value",
+        "-c",
+        "IP Protocol",
+        "-c",
+        "IP Range",
+        "-c",
+        "Port Range",
+    ]);
+    for rule in ["tcp 192.0.2.0/24 8000:8010", "ipv6-icmp ::/0", "None 10.0.0.0/16"] {
+        assert!(rules.contains(rule), "{rule} is not in {rules}");
+    }
     let disk = bought("standard", "", 2, json!({ "attach": web.id, "labels": { "team": "shop" } })).await;
     assert!(disk.attributes["device"].starts_with("/dev/"), "{:?}", disk.attributes);
     let settings = json!({ "targets": web.id, "network": network.id, "protocol": "http", "listen": 8080, "check": "/health" });
@@ -105,7 +127,7 @@ async fn a_process_may_die(ward: &Ward, all: &Value) {
     for (sku, size, settings) in [
         ("standard", 1, attached.clone()),
         ("floating", 0, json!({})),
-        ("private", 0, json!({})),
+        ("private", 0, json!({ "firewall": [{ "allow": "tcp", "ports": 22, "from": "10.0.0.0/8" }] })),
         ("octavia", 0, json!({ "targets": web.id })),
         ("swift", 1, json!({})),
     ] {

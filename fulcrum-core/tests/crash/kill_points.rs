@@ -202,6 +202,9 @@ impl Provider for Mortal<Sandbox> {
     ) -> Result<OperationHandle> {
         mortal(self.inner.act(service, action, key)).await
     }
+    fn withhold(&self, secrets: &[secrecy::SecretString]) {
+        self.inner.withhold(secrets);
+    }
     async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
         self.inner.access(service).await
     }

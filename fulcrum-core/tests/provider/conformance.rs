@@ -213,6 +213,9 @@ impl Provider for Odd {
     ) -> Result<OperationHandle> {
         self.cloud.act(service, action, key).await
     }
+    fn withhold(&self, secrets: &[secrecy::SecretString]) {
+        self.cloud.withhold(secrets);
+    }
     async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
         self.cloud.access(service).await
     }
@@ -393,6 +396,9 @@ impl Provider for Careless {
         self.0.describe(service).await
     }
 
+    fn withhold(&self, secrets: &[secrecy::SecretString]) {
+        self.0.withhold(secrets);
+    }
     async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
         self.0.access(service).await
     }

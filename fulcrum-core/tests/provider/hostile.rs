@@ -249,6 +249,9 @@ impl Provider for Liar {
             self.handle(acted)
         })
     }
+    fn withhold(&self, secrets: &[secrecy::SecretString]) {
+        self.inner.withhold(secrets);
+    }
     async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
         self.inner.access(service).await
     }

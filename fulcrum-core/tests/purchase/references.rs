@@ -68,6 +68,9 @@ impl Provider for Saying {
     fn services(&self) -> ServiceStream {
         self.cloud.services()
     }
+    fn withhold(&self, secrets: &[secrecy::SecretString]) {
+        self.cloud.withhold(secrets);
+    }
     async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
         self.cloud.access(service).await
     }

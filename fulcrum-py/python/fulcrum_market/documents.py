@@ -1826,7 +1826,7 @@ ServiceId = str
 # What a service does right now, as its provider reports it.
 ServiceStatus = Literal["starting", "running", "stopped", "failed", "releasing"]
 # The type of a setting's value.
-SettingType = Union[Literal["any", "text", "number", "boolean", "reference", "public_key", "labels", "hostname"], SettingTypeChoice, SettingTypeList]
+SettingType = Union[Literal["any", "text", "number", "boolean", "reference", "public_key", "labels", "hostname", "firewall_rules"], SettingTypeChoice, SettingTypeList]
 # Which components may share machines: a list of them, or all.
 Share = Union[Literal["all"], list[ComponentId]]
 # Why a lease cannot be bought at one provider, though perhaps at another one.

@@ -8,6 +8,7 @@ mod deadline;
 mod redact;
 mod retry;
 mod trace;
+mod withheld;
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,6 +46,9 @@ impl Provider for Arc<dyn Provider> {
     }
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
         (**self).redacted(text, is_for_people)
+    }
+    fn withhold(&self, secrets: &[secrecy::SecretString]) {
+        (**self).withhold(secrets);
     }
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         (**self).offers(filter)
@@ -120,6 +124,9 @@ macro_rules! forward_through {
             }
             fn redacted(&self, text: &str, is_for_people: bool) -> String {
                 self.inner.redacted(text, is_for_people)
+            }
+            fn withhold(&self, secrets: &[secrecy::SecretString]) {
+                self.inner.withhold(secrets);
             }
             fn offers(&self, filter: &OfferFilter) -> OfferStream {
                 let (inner, filter) = (self.inner.clone(), filter.clone());

@@ -5,7 +5,9 @@ use std::{future::Future, sync::Arc};
 use async_trait::async_trait;
 use futures::StreamExt;
 use jiff::Timestamp;
+use secrecy::SecretString;
 
+use super::withheld::Withheld;
 use crate::{
     model::{IdempotencyKey, ProviderId, Service, ServiceId, map_of},
     provider::{
@@ -23,12 +25,17 @@ const MAX_ATTRIBUTE_CHARS: usize = 4_096;
 #[derive(Debug)]
 pub struct Redact<P> {
     inner: Arc<P>,
+    withheld: Arc<Withheld>,
 }
 
 impl<P: Provider> Redact<P> {
     /// Redacts the results of a provider.
     pub fn new(inner: P) -> Self {
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), withheld: Arc::default() }
+    }
+
+    fn redaction(&self) -> Redaction<P> {
+        Redaction(self.inner.clone(), self.withheld.clone())
     }
 
     /// The redacted result of a call; `keep` redacts a success.
@@ -38,7 +45,7 @@ impl<P: Provider> Redact<P> {
         answer: F,
         keep: impl FnOnce(&Redaction<P>, T) -> Result<T, String>,
     ) -> Result<T> {
-        let filter = Redaction(self.inner.clone());
+        let filter = self.redaction();
         let kept = answer.await.map_err(|error| filter.error(error))?;
         keep(&filter, kept).map_err(|message| {
             ProviderError::new(self.inner.id().clone(), call, ErrorKind::Protocol { message })
@@ -47,13 +54,15 @@ impl<P: Provider> Redact<P> {
 }
 
 /// The redaction of one provider's texts.
-struct Redaction<P>(Arc<P>);
+struct Redaction<P>(Arc<P>, Arc<Withheld>);
 
 impl<P: Provider> Redaction<P> {
     /// Invisible characters go first, as they may split a secret; truncation comes last, so that no part of a secret remains.
     fn clean(&self, text: &str, is_for_people: bool, most: usize) -> String {
         let seen = single_line(text, usize::MAX);
-        single_line(&self.0.redacted(&seen, is_for_people), most)
+        let shown = self.0.redacted(&seen, is_for_people);
+        let shown = if is_for_people { self.1.hidden(shown) } else { self.1.hidden_attribute(shown) };
+        single_line(&shown, most)
     }
 
     /// For people.
@@ -112,13 +121,17 @@ impl<P: Provider> Provider for Redact<P> {
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
         self.inner.redacted(text, is_for_people)
     }
-    fn offers(&self, filter: &OfferFilter) -> OfferStream {
-        let inner = self.inner.clone();
-        let offers = self.inner.offers(filter);
-        offers.map(move |offer| offer.map_err(|error| Redaction(inner.clone()).error(error))).boxed()
+    fn withhold(&self, secrets: &[SecretString]) {
+        self.withheld.add(secrets);
+        self.inner.withhold(secrets);
+    }
+    fn offers(&self, wanted: &OfferFilter) -> OfferStream {
+        let filter = self.redaction();
+        let offers = self.inner.offers(wanted);
+        offers.map(move |offer| offer.map_err(|error| filter.error(error))).boxed()
     }
     fn rejected(&self) -> Vec<RejectedRow> {
-        let filter = Redaction(self.inner.clone());
+        let filter = self.redaction();
         let shown = |row: RejectedRow| RejectedRow::new(filter.text(&row.row), filter.text(&row.reason));
         self.inner.rejected().into_iter().map(shown).collect()
     }
@@ -159,9 +172,8 @@ impl<P: Provider> Provider for Redact<P> {
         self.call(Call::Describe, self.inner.describe(service), Redaction::found).await
     }
     fn services(&self) -> ServiceStream {
-        let inner = self.inner.clone();
+        let (inner, filter) = (self.inner.clone(), self.redaction());
         let shown = move |service: Result<Service>| {
-            let filter = Redaction(inner.clone());
             let service = service.map_err(|error| filter.error(error))?;
             filter.service(service).map_err(|message| {
                 ProviderError::new(inner.id().clone(), Call::Services, ErrorKind::Protocol { message })
@@ -188,8 +200,8 @@ impl<P: Provider> Provider for Redact<P> {
         self.call(Call::Poll, self.inner.poll(operation), Redaction::status).await
     }
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
-        let inner = self.inner.clone();
+        let filter = self.redaction();
         let usage = self.inner.usage(period);
-        usage.map(move |record| record.map_err(|error| Redaction(inner.clone()).error(error))).boxed()
+        usage.map(move |record| record.map_err(|error| filter.error(error))).boxed()
     }
 }

@@ -67,6 +67,11 @@ pub(in crate::provider) fn cidr(about: &str) -> DeclaredSetting {
     word("cidr", SettingType::Text, [OfferKind::Network], about)
 }
 
+/// `firewall` of networks.
+pub(in crate::provider) fn firewall(about: &str) -> DeclaredSetting {
+    word("firewall", SettingType::FirewallRules, [OfferKind::Network], about)
+}
+
 /// `bucket` of object storage.
 pub(in crate::provider) fn bucket(about: &str) -> DeclaredSetting {
     word("bucket", SettingType::Text, [OfferKind::ObjectStorage], about)

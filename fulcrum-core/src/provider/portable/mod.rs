@@ -6,7 +6,7 @@
 //! | `ssh_keys`, `hostname`, `user_data` | the API's own fields, else one cloud-init document ([`FirstBoot`]) |
 //! | `labels` | labels, tags or metadata |
 //! | `attach`, `targets`, `network` | the provider's own ids of the services that a component names |
-//! | `listen`, `cidr`, `bucket`, … | the fields of load balancers, networks and buckets (`kinds.rs`) |
+//! | `listen`, `cidr`, `firewall`, `bucket`, … | the fields of load balancers, networks and buckets (`kinds.rs`) |
 
 mod cidr;
 mod first_boot;
@@ -24,8 +24,8 @@ pub(in crate::provider) use self::{
     cidr::Cidr,
     first_boot::{FirstBoot, KeyWords},
     kinds::{
-        attach, bucket, check, check_version, cidr, database_engine, listen, network_of, nodes_of, ports,
-        protocol, target_port, targets, version, versioning,
+        attach, bucket, check, check_version, cidr, database_engine, firewall, listen, network_of, nodes_of,
+        ports, protocol, target_port, targets, version, versioning,
     },
     system::System,
 };
@@ -97,6 +97,7 @@ pub fn portable_settings() -> DeclaredSettings {
         check(),
         cidr("the network's range of addresses"),
         database_engine(SettingType::Text),
+        firewall("what may come in from outside"),
         labels_of_kinds(all, "the customer's own words"),
         listen(),
         network_of(

@@ -14,8 +14,8 @@ const PASSWORD_CHARS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR
 const BEGINNING: &str = "Fu7";
 /// Characters of a password: 6 bits of HMAC each, behind the beginning.
 const DERIVED_CHARS: usize = 29;
-/// Bytes of a secret, at least: a shorter one can be guessed from a password.
-const MIN_SECRET_BYTES: usize = 16;
+/// Bytes of a secret, at least. Fingerprint and password permit to test a guess, so it must be a random one.
+const MIN_SECRET_BYTES: usize = 32;
 
 /// Makes passwords by HMAC-SHA-256 (RFC 2104) of a secret of the host.
 #[derive(Clone)]
@@ -35,7 +35,9 @@ impl PasswordMaker {
     pub(in crate::provider) fn new(secret: &SecretString) -> Result<Self, String> {
         let bytes = secret.expose_secret().as_bytes();
         match bytes.len() < MIN_SECRET_BYTES {
-            true => Err(format!("the secret for passwords has fewer than {MIN_SECRET_BYTES} characters")),
+            true => Err(format!(
+                "the secret for passwords has fewer than {MIN_SECRET_BYTES} characters; make one by `openssl rand -base64 32`"
+            )),
             false => Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))),
         }
     }
@@ -60,7 +62,7 @@ impl PasswordMaker {
         SecretString::from(format!("{BEGINNING}{}", derived.as_str()))
     }
 
-    /// Tells whether a service's password was made from this secret, and nothing of the secret.
+    /// Tells whether a service's password was made from this secret. Of a random secret it tells nothing else.
     pub(in crate::provider) fn fingerprint(&self) -> String {
         self.text("fingerprint", "", 8).as_str().to_owned()
     }
@@ -80,13 +82,14 @@ mod tests {
 
     #[test]
     fn a_password_depends_on_secret_and_key_alone() {
-        let (one, other) = (maker("a secret of the host"), maker("another secret of it"));
+        let (one, other) =
+            (maker("a random secret of the host, of 32"), maker("another random secret of it, of 32"));
         let password = |maker: &PasswordMaker, at: &str| maker.password(&key(at)).expose_secret().to_owned();
         let first = password(&one, "f-1");
-        // Computed by `printf 'fulcrum password\nf-1' | openssl dgst -sha256 -hmac 'a secret of the host'`, byte by byte
+        // Computed by `printf 'fulcrum password\nf-1' | openssl dgst -sha256 -hmac 'a random secret of the host, of 32'`, byte by byte
         // modulo 64 in the alphabet.
-        assert_eq!(first, "Fu7P9_XQCXCfbpdWxFxOlCfne8Dd1Auo");
-        assert_eq!(first, password(&maker("a secret of the host"), "f-1"));
+        assert_eq!(first, "Fu7Ftf69m83bsukcc6PIe9okbMtjAvp8");
+        assert_eq!(first, password(&maker("a random secret of the host, of 32"), "f-1"));
         assert_ne!(first, password(&one, "f-2"));
         assert_ne!(first, password(&other, "f-1"));
         assert_ne!(one.fingerprint(), other.fingerprint());
@@ -95,7 +98,7 @@ mod tests {
     #[test]
     fn providers_accept_it() {
         for number in 0..200 {
-            let password = maker("a secret of the host").password(&key(&format!("f-{number}")));
+            let password = maker("a random secret of the host, of 32").password(&key(&format!("f-{number}")));
             let text = password.expose_secret();
             assert_eq!(text.len(), 32);
             assert!(text.chars().all(|it| it.is_ascii_alphanumeric() || "-_".contains(it)), "{text}");
@@ -108,7 +111,7 @@ mod tests {
     #[test]
     fn what_can_be_guessed_is_no_secret() {
         let why = PasswordMaker::new(&SecretString::from("hunter2")).expect_err("it is short");
-        assert!(why.contains("16") && !why.contains("hunter2"), "{why}");
-        assert!(!format!("{:?}", maker("a secret of the host")).contains("secret"));
+        assert!(why.contains("32") && !why.contains("hunter2"), "{why}");
+        assert!(!format!("{:?}", maker("a random secret of the host, of 32")).contains("secret"));
     }
 }

@@ -99,6 +99,9 @@ impl Provider for Meddled {
     async fn act(&self, of: &ServiceId, action: &Action, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.inner.act(of, action, key).await
     }
+    fn withhold(&self, secrets: &[secrecy::SecretString]) {
+        self.inner.withhold(secrets);
+    }
     async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
         self.inner.access(service).await
     }

@@ -189,6 +189,9 @@ impl Provider for Scripted {
         self.meet(Call::Act, self.inner.act(service, action, key)).await
     }
 
+    fn withhold(&self, secrets: &[secrecy::SecretString]) {
+        self.inner.withhold(secrets);
+    }
     async fn access(&self, service: &ServiceId) -> Result<fulcrum_core::provider::Access> {
         self.inner.access(service).await
     }

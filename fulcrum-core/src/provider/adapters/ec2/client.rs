@@ -66,6 +66,8 @@ pub(super) struct Cloud {
     pub rejected: Vec<RejectedRow>,
     /// Makes passwords; none without a secret.
     pub passwords: Option<PasswordMaker>,
+    /// When this process has sent a new password, by database.
+    password_changes: Mutex<BTreeMap<String, Instant>>,
     regions: BTreeMap<RegionId, Region>,
 }
 
@@ -155,7 +157,8 @@ impl Cloud {
                 "endpoint: this URL is for one region; set `regions` to that region, or write {region} into the URL".to_owned(),
             );
         }
-        Ok(Self { config, listed: sold, rejected, passwords: None, regions })
+        let password_changes = Mutex::default();
+        Ok(Self { config, listed: sold, rejected, passwords: None, password_changes, regions })
     }
 
     /// With a secret from which passwords are made.
@@ -167,6 +170,16 @@ impl Cloud {
         let maker = PasswordMaker::new(secret.value())
             .map_err(|why| HttpConfigError::Setting(format!("password_secret: {why}")))?;
         Ok(Self { passwords: Some(maker), ..self })
+    }
+
+    /// When this process has sent a new password of a database.
+    pub(super) fn password_change(&self, database: &str) -> Option<Instant> {
+        self.password_changes.lock().unwrap_or_else(PoisonError::into_inner).get(database).copied()
+    }
+
+    pub(super) fn note_password_change(&self, database: &str) {
+        let mut changes = self.password_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.insert(database.to_owned(), Instant::now());
     }
 
     /// The password of what this key bought. Without a secret it is one that nobody knows.
@@ -192,7 +205,8 @@ impl Cloud {
         };
         let regions = self.regions.iter().map(region).collect();
         let (config, listed, rejected) = (self.config.clone(), self.listed.clone(), self.rejected.clone());
-        Self { config, listed, rejected, passwords: self.passwords.clone(), regions }
+        let (passwords, password_changes) = (self.passwords.clone(), Mutex::default());
+        Self { config, listed, rejected, passwords, password_changes, regions }
     }
 
     /// Rows that the lists of all regions left out.

@@ -139,6 +139,7 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
         | "ResourceInUse"
         | "DuplicateLoadBalancerName"
         | "DuplicateTargetGroupName"
+        | "InvalidPermission.Duplicate"
         | "DuplicateListener"
         | "DBInstanceAlreadyExists"
         | "DBSubnetGroupAlreadyExists"

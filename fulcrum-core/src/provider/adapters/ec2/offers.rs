@@ -126,6 +126,13 @@ fn database(offer: &Offer) -> Result<Offer, String> {
     if offer.capacity.disk_gib == 0 && offer.elastic_disk.is_none() {
         return Err("its storage has no price: the table has no row with=database of its region".to_owned());
     }
+    // A standby has storage of its own, which costs as much again.
+    let disk_is_doubled = offer.elastic_disk.as_ref().map(|disk| disk.sku.as_str().ends_with(MULTI_AZ));
+    if disk_is_doubled.is_some_and(|is_doubled| is_doubled != is_highly_available(offer)) {
+        return Err(format!(
+            "the storage of a database with ha=yes is a row called …{MULTI_AZ}, with=database ha=yes, and of no other one"
+        ));
+    }
     with_least_disk(offer.clone(), MIN_DATABASE_GIB, MIN_DATABASE_GIB)
         .ok_or_else(|| "its least storage cannot be priced".to_owned())
 }

@@ -56,6 +56,12 @@ pub(super) fn name_of(key: &IdempotencyKey) -> String {
     format!("f-{}", &blake3::hash(key.as_str().as_bytes()).to_hex()[..24])
 }
 
+/// The value of a tag as RDS takes it: other characters become hyphens. Keys, products and zones have none.
+fn rds_tag_value(text: &str) -> String {
+    let is_taken = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
+    text.chars().map(|c| if is_taken(c) { c } else { '-' }).collect()
+}
+
 impl Cloud {
     /// All rows of a list, of all its pages.
     pub(super) async fn rows(
@@ -246,6 +252,9 @@ impl Api for Cloud {
     async fn create(&self, sort: Sort, order: &Order, body: Fields) -> Result<String> {
         let call = Call::Provision;
         let mut tags = tags_of(sort, order);
+        if sort.calls().is_some_and(|calls| calls.api == ApiName::Rds) {
+            tags.values_mut().for_each(|value| *value = rds_tag_value(value));
+        }
         if let (Sort::Database, Some(maker)) = (sort, &self.passwords) {
             tags.insert(PASSWORD_TAG.to_owned(), maker.fingerprint());
         }

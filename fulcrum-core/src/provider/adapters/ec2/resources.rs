@@ -277,6 +277,7 @@ fn database_state(row: &Value) -> State {
     let has_address = row.pointer("/Endpoint/Address").is_some_and(Value::is_string);
     match row.pointer("/DBInstanceStatus").and_then(Value::as_str).unwrap_or_default() {
         "deleting" => State::Ending,
+        "insufficient-capacity" => State::SoldOut,
         state if state.starts_with("incompatible-") || matches!(state, "failed" | "restore-error") => {
             State::Failed(format!("the database is {state}"))
         }

@@ -74,8 +74,10 @@ impl<A: Api> Kit<A> {
             return Ok(None);
         };
         let service = self.service(product, region, &parts, call)?;
+        // What is missing is still to be made.
         let is_complete = product.is_connected_by_creation() || service.status != ServiceStatus::Running;
-        let status = if is_complete { service.status } else { ServiceStatus::Starting };
+        let is_whole = is_complete && (product.is_whole(&parts) || parts.get(0).is_none());
+        let status = if is_whole { service.status } else { ServiceStatus::Starting };
         Ok(Some(Service { status, ..service }))
     }
 
@@ -225,7 +227,10 @@ impl<A: Api> Kit<A> {
             key: parts.key().cloned(),
             sku: sku.map_err(|error| odd(&error.to_string()))?,
             place: Place { zone: first.zone.clone(), ..place.clone() },
-            status: if at > 0 { ServiceStatus::Failed } else { status(first, parts) },
+            status: match at > 0 || !product.is_whole(parts) {
+                true => ServiceStatus::Failed,
+                false => status(first, parts),
+            },
             attributes,
         })
     }
@@ -236,7 +241,7 @@ fn status(first: &Resource, parts: &Parts) -> ServiceStatus {
         return ServiceStatus::Releasing;
     }
     let is_any = |wanted: &dyn Fn(&State) -> bool| parts.all().any(|part| wanted(&part.state));
-    if is_any(&|state| matches!(state, State::Failed(_))) {
+    if is_any(&|state| matches!(state, State::Failed(_) | State::SoldOut)) {
         ServiceStatus::Failed
     } else if is_any(&|state| *state == State::Pending) {
         ServiceStatus::Starting

@@ -48,6 +48,8 @@ pub(super) enum State {
     Ending,
     /// It is broken, and why.
     Failed(String),
+    /// It could not be made, as there is no capacity.
+    SoldOut,
 }
 
 /// A resource as the API tells it.
@@ -200,6 +202,11 @@ pub(super) trait Product<A: Api>: fmt::Debug + Send + Sync {
     /// Whether there is nothing to connect, so that a service with all of its parts is complete.
     fn is_connected_by_creation(&self) -> bool {
         self.parts().len() == 1
+    }
+
+    /// Whether all parts exist that each service of this kind has.
+    fn is_whole(&self, _: &Parts) -> bool {
+        true
     }
 
     /// What hangs on the service that its purchase did not make, in words. It would end, or keep the service from ending.

@@ -11,7 +11,7 @@ use super::{
     order::{MAX_ORDER_BYTES, Operation, purchase_handle},
 };
 use crate::{
-    model::{IdempotencyKey, Service, ServiceId, ServiceStatus},
+    model::{IdempotencyKey, Service, ServiceId, ServiceStatus, Shortage},
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
         adapters::{
@@ -202,6 +202,11 @@ impl<A: Api> Kit<A> {
                     return Ok(Step::Over(failed(format!("its {} is being deleted", sort.word()))));
                 }
                 Some(State::Failed(why)) => return Ok(Step::Over(failed(why.clone()))),
+                Some(State::SoldOut) => {
+                    let reason = format!("there is no capacity for the {}", sort.word());
+                    let shortage = Some(Shortage::SoldOut);
+                    return Ok(Step::Over(OperationStatus::Failed { reason, shortage }));
+                }
                 // The first part alone shows that the purchase has happened.
                 None if at == 0 => return self.missing(order, sort.word()),
                 None => {

@@ -16,6 +16,7 @@ mod provision;
 mod resources;
 mod rest_api;
 mod scope;
+mod security_groups;
 mod services;
 mod session;
 mod swift;
@@ -180,7 +181,10 @@ impl Provider for OpenStack {
         let call = Call::Provision;
         check_settings(request, &self.capabilities).map_err(|kind| self.cloud.error(call, kind))?;
         match request.kind {
-            OfferKind::Machine => provision::provision(&self.cloud, request, key).await,
+            OfferKind::Machine => {
+                let group = security_groups::group_for(&self.cloud, request).await?;
+                provision::provision(&self.cloud, request, key, group).await
+            }
             _ => self.kit.provision(request, key).await,
         }
     }

@@ -58,11 +58,12 @@ const MAX_TAG_CHARS: usize = 60;
 /// Characters of nova's longest name.
 const MAX_NAME_CHARS: usize = 255;
 
-/// Orders a server.
+/// Orders a server, in the security group of its network if that has one.
 pub(super) async fn provision(
     cloud: &Cloud,
     request: &ProvisionRequest,
     key: &IdempotencyKey,
+    own_group: Option<String>,
 ) -> Result<OperationHandle> {
     let call = Call::Provision;
     cloud.check_sold(request, call).await?;
@@ -104,6 +105,7 @@ pub(super) async fn provision(
     if compute.has_tags() {
         server.insert("tags".to_owned(), json!([LIBRARY_TAG, tag_of(key)]));
     }
+    let mut groups: Vec<Value> = own_group.map(|id| json!({ "name": id })).into_iter().collect();
     match network.as_str() {
         word @ ("auto" | "none") if compute.needs_networks() => {
             server.insert("networks".to_owned(), word.into());
@@ -121,8 +123,10 @@ pub(super) async fn provision(
     if let Some(name) = setting("key_name", config.key_name.as_deref()) {
         server.insert("key_name".to_owned(), name.into());
     }
-    if let Some(groups) = setting("security_groups", config.security_groups.as_deref()) {
-        let groups: Vec<_> = groups.split(',').map(|name| json!({ "name": name.trim() })).collect();
+    if let Some(named) = setting("security_groups", config.security_groups.as_deref()) {
+        groups.extend(named.split(',').map(|name| json!({ "name": name.trim() })));
+    }
+    if !groups.is_empty() {
         server.insert("security_groups".to_owned(), groups.into());
     }
     if let Some(text) = boot.document(MAX_USER_DATA_BYTES).map_err(invalid)? {

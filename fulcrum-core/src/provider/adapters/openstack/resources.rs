@@ -15,6 +15,7 @@ pub(super) enum Sort {
     Network,
     Subnet,
     Router,
+    SecurityGroup,
     LoadBalancer,
     Container,
 }
@@ -27,6 +28,7 @@ impl ResourceType for Sort {
             Self::Network => "network",
             Self::Subnet => "subnet",
             Self::Router => "router",
+            Self::SecurityGroup => "security group",
             Self::LoadBalancer => "load balancer",
             Self::Container => "container",
         }
@@ -74,6 +76,8 @@ const FLOATING_IP: Rest = Rest {
 const NETWORK: Rest = Rest { path: &["networks"], one: "network", many: "networks", ..FLOATING_IP };
 const SUBNET: Rest = Rest { path: &["subnets"], one: "subnet", many: "subnets", ..FLOATING_IP };
 const ROUTER: Rest = Rest { path: &["routers"], one: "router", many: "routers", ..FLOATING_IP };
+const SECURITY_GROUP: Rest =
+    Rest { path: &["security-groups"], one: "security_group", many: "security_groups", ..FLOATING_IP };
 const VOLUME: Rest = Rest {
     service: &["volumev3", "block-storage"],
     // The URL has version and project.
@@ -102,7 +106,7 @@ impl Sort {
         match self {
             Self::FloatingIp => OfferKind::PublicIp,
             Self::Volume => OfferKind::BlockStorage,
-            Self::Network | Self::Subnet | Self::Router => OfferKind::Network,
+            Self::Network | Self::Subnet | Self::Router | Self::SecurityGroup => OfferKind::Network,
             Self::LoadBalancer => OfferKind::LoadBalancer,
             Self::Container => OfferKind::ObjectStorage,
         }
@@ -116,6 +120,7 @@ impl Sort {
             Self::Network => &NETWORK,
             Self::Subnet => &SUBNET,
             Self::Router => &ROUTER,
+            Self::SecurityGroup => &SECURITY_GROUP,
             Self::LoadBalancer => &LOAD_BALANCER,
             Self::Container => return None,
         })
@@ -127,7 +132,7 @@ impl Sort {
             Self::LoadBalancer => "/provisioning_status",
             // ACTIVE if it is attached, DOWN if not.
             Self::FloatingIp | Self::Volume | Self::Network | Self::Router => "/status",
-            Self::Subnet | Self::Container => return State::Ready,
+            Self::Subnet | Self::SecurityGroup | Self::Container => return State::Ready,
         };
         let status = row.pointer(at).and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
         match status.as_str() {

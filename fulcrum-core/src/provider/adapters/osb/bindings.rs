@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     Osb,
+    errors::is_absence_word,
     offers::ProductIds,
     services::{Evidence, UNKNOWN_SKU},
     wire::{BindingReply, InstanceRequest},
@@ -54,6 +55,10 @@ impl Osb {
     async fn credentials_of(&self, call: Call, service: &ServiceId, key: &IdempotencyKey) -> Result<Value> {
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
         let ids = self.product_of(call, service).await?.ok_or_else(missing)?;
+        if !ids.is_bindable {
+            // No release would end the binding.
+            return Err(self.error(call, ErrorKind::Unsupported));
+        }
         let wanted = InstanceRequest {
             service_id: &ids.service,
             plan_id: &ids.plan,
@@ -62,7 +67,15 @@ impl Osb {
             parameters: None,
         };
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
-        let bound: BindingReply = self.client.json(&Request::put(call, path).json(&wanted)).await?;
+        let bound: Result<BindingReply> = self.client.json(&Request::put(call, path).json(&wanted)).await;
+        let bound = match bound {
+            // The binding is there, made for the plan before a resize.
+            Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => {
+                let told = self.client.get_optional(&Request::get(call, path)).await;
+                told.ok().flatten().ok_or(error)?
+            }
+            bound => bound?,
+        };
         Ok(bound.credentials.unwrap_or(Value::Null))
     }
 
@@ -79,14 +92,21 @@ impl Osb {
     }
 
     /// Ends the binding by which [`credentials`](Self::credentials) opened an instance, which comes before the instance's own end.
-    /// Most instances have none.
-    pub(super) async fn end_access(&self, call: Call, instance: &str, ids: &ProductIds) -> Result<()> {
+    /// Most instances have none. False if it may still exist: ask again.
+    pub(super) async fn end_access(&self, call: Call, instance: &str, ids: &ProductIds) -> Result<bool> {
         let path = ["v2", "service_instances", instance, "service_bindings", instance];
-        let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
+        let ask = Request::delete(call, path)
+            .query("service_id", &ids.service)
+            .query("plan_id", &ids.plan)
+            .query("accepts_incomplete", true);
         let response = self.client.send(&ask).await?;
+        let status = response.status().as_u16();
         match self.client.check(&response) {
+            Ok(()) => Ok(status != 202),
+            // It has none.
+            Err(_) if is_absence_word(&response) || matches!(status, 404 | 410) => Ok(true),
             Err(error) if error.is_retryable() => Err(error),
-            _ => Ok(()),
+            Err(error) => Ok(!matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous)),
         }
     }
 

@@ -162,8 +162,8 @@ impl Osb {
         }
         let (mut refusal, mut is_reached) = (None, false);
         for ids in products {
-            if ids.is_bindable {
-                self.end_access(call, instance, &ids).await?;
+            if ids.is_bindable && !self.end_access(call, instance, &ids).await? {
+                return Ok((true, None));
             }
             let ask = Request::delete(call, ["v2", "service_instances", instance])
                 .query("service_id", &ids.service)

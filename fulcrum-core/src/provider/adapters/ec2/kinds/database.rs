@@ -1,13 +1,14 @@
 //! Databases (RDS): the group of subnets in which one stands, and the database in it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
 use super::{
     super::{
-        client::{Cloud, mutation_of},
+        client::{Cloud, mutation_of, query_of},
         endpoints::ApiName,
         offers::{database_class, is_highly_available},
         query_api::{Fields, fields, name_of},
@@ -52,8 +53,8 @@ impl Product<Cloud> for Database {
         &[Sort::SubnetGroup, Sort::Database]
     }
 
-    fn is_connected_by_creation(&self) -> bool {
-        true
+    fn is_whole(&self, parts: &Parts) -> bool {
+        parts.get(DATABASE_INDEX).is_some()
     }
 
     async fn check(&self, cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
@@ -66,6 +67,31 @@ impl Product<Cloud> for Database {
             DATABASE_INDEX => database(cloud, order).map(Some),
             _ => subnet_group(cloud, order).await.map(Some),
         }
+    }
+
+    /// Databases of others in the same subnets, which would hold the group after this one has ended; and copies of this one.
+    async fn foreign(
+        &self,
+        cloud: &Cloud,
+        region: &RegionId,
+        parts: &Parts,
+        call: Call,
+    ) -> Result<Vec<String>> {
+        let Some(group) = parts.get(0) else { return Ok(Vec::new()) };
+        let listed = query_of(ApiName::Rds, call, "DescribeDBInstances");
+        let all = cloud.rows(ApiName::Rds, region, listed, "/DescribeDBInstancesResult/DBInstances").await?;
+        let text = |row: &Value, at: &str| row.pointer(at).and_then(Value::as_str).map(str::to_owned);
+        let own = |row: &Value| text(row, "/DBInstanceIdentifier").filter(|id| parts.has(id));
+        let is_in_group =
+            |row: &&Value| text(row, "/DBSubnetGroup/DBSubnetGroupName").as_ref() == Some(&group.id);
+        let others = all.iter().filter(is_in_group).filter(|row| own(row).is_none());
+        let others = others.filter_map(|row| text(row, "/DBInstanceIdentifier"));
+        let others: Vec<_> = others.map(|id| format!("the database {id}")).collect();
+        let is_copy = |row: &&Value| {
+            text(row, "/ReadReplicaSourceDBInstanceIdentifier").is_some_and(|source| parts.has(&source))
+        };
+        let copies = all.iter().filter(is_copy).filter_map(|row| text(row, "/DBInstanceIdentifier"));
+        Ok(others.into_iter().chain(copies.map(|id| format!("the replica {id}"))).collect())
     }
 
     async fn access(&self, cloud: &Cloud, region: &RegionId, parts: &Parts) -> Result<Access> {
@@ -147,7 +173,12 @@ fn database(cloud: &Cloud, order: &Order) -> Result<Fields> {
     Ok(body)
 }
 
-/// Sets the password that today's secret makes, if the present one was made from another secret or from none.
+/// How long a new password is waited for, before it counts as the present one.
+const PASSWORD_SETTLES_IN: Duration = Duration::from_secs(5);
+
+/// Sets the password that today's secret makes, if the present one was made from another secret or from none. A change is over
+/// when the database has none that is pending; only then the mark is written. A process that did not send the change sends it
+/// again, which sets the same password.
 async fn set_password(
     cloud: &Cloud,
     region: &RegionId,
@@ -160,21 +191,31 @@ async fn set_password(
     if tags_in(&database.value).get(PASSWORD_TAG) == Some(&mark) {
         return Ok(());
     }
-    let arn = database.text("/DBInstanceArn").unwrap_or_default().to_owned();
-    let password = cloud.password_of(key).expose_secret().to_owned();
-    let change = fields([
-        ("ApplyImmediately", "true".to_owned()),
-        ("DBInstanceIdentifier", database.id.clone()),
-        ("MasterUserPassword", password),
-    ]);
+    let is_pending = database.value.pointer("/PendingModifiedValues/MasterUserPassword").is_some()
+        || database.text("/DBInstanceStatus") != Some("available");
+    let sent = cloud.password_change(&database.id);
+    let is_settled = sent.is_some_and(|at| at.elapsed() >= PASSWORD_SETTLES_IN);
+    if sent.is_none() {
+        let change = fields([
+            ("ApplyImmediately", "true".to_owned()),
+            ("DBInstanceIdentifier", database.id.clone()),
+            ("MasterUserPassword", cloud.password_of(key).expose_secret().to_owned()),
+        ]);
+        let change = mutation_of(ApiName::Rds, call, "ModifyDBInstance", &change);
+        cloud.change(ApiName::Rds, region, &change).await?;
+        cloud.note_password_change(&database.id);
+    }
+    if is_pending || !is_settled {
+        let cause = "the password is being set".to_owned();
+        return Err(
+            cloud.error(call, ErrorKind::Unavailable { retry_after: Some(PASSWORD_SETTLES_IN), cause })
+        );
+    }
     let tag = fields([
-        ("ResourceName", arn),
+        ("ResourceName", database.text("/DBInstanceArn").unwrap_or_default().to_owned()),
         ("Tags.Tag.1.Key", PASSWORD_TAG.to_owned()),
         ("Tags.Tag.1.Value", mark),
     ]);
-    // The mark comes last: after a crash in between, the same password is set again.
-    for (action, fields) in [("ModifyDBInstance", change), ("AddTagsToResource", tag)] {
-        cloud.change(ApiName::Rds, region, &mutation_of(ApiName::Rds, call, action, &fields)).await?;
-    }
-    Ok(())
+    let tag = mutation_of(ApiName::Rds, call, "AddTagsToResource", &tag);
+    cloud.change(ApiName::Rds, region, &tag).await.map(drop)
 }

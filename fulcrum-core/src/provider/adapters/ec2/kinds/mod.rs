@@ -76,6 +76,7 @@ pub(super) fn settings() -> Vec<DeclaredSetting> {
         portable::check(),
         portable::cidr("the network's; a sixteenth to an eighth of it for each zone"),
         portable::database_engine(SettingType::Choice(vec![database::ENGINE.to_owned()])),
+        portable::firewall("rules of the network's default security group"),
         portable::labels_of_kinds(KINDS, "tags of each part"),
         portable::listen(),
         portable::network_of(

@@ -13,7 +13,7 @@ use super::super::{
 };
 use super::check_sold;
 use crate::{
-    model::{OfferKind, RegionId},
+    model::{FirewallProtocol, FirewallRule, OfferKind, RegionId},
     provider::{
         Call, ProvisionRequest, Result,
         adapters::{
@@ -81,7 +81,9 @@ impl Product<Cloud> for Network {
 
     async fn check(&self, cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
         check_sold(cloud, request, call).await?;
-        range(&|name| request.setting(name)).map(drop).map_err(|why| cloud.invalid_request(call, why))
+        let range = range(&|name| request.setting(name)).map(drop);
+        let rules = FirewallRule::all(request.settings.get("firewall")).map(drop);
+        range.and(rules).map_err(|why| cloud.invalid_request(call, why))
     }
 
     async fn body(&self, cloud: &Cloud, at: usize, order: &Order, parts: &Parts) -> Result<Option<Fields>> {
@@ -108,9 +110,11 @@ impl Product<Cloud> for Network {
     }
 
     async fn connect(&self, cloud: &Cloud, order: &Order, parts: &Parts) -> Result<Progress> {
-        let (Some(vpc), Some(gateway)) = (parts.get(VPC_INDEX), parts.get(GATEWAY_INDEX)) else {
-            return Ok(Progress::Done);
-        };
+        let Some(vpc) = parts.get(VPC_INDEX) else { return Ok(Progress::Done) };
+        if open_firewall(cloud, order, &vpc.id).await? == Progress::Running {
+            return Ok(Progress::Running);
+        }
+        let Some(gateway) = parts.get(GATEWAY_INDEX) else { return Ok(Progress::Done) };
         if gateway.text("/attachmentSet/0/vpcId").is_none() {
             let ids = [("InternetGatewayId", gateway.id.clone()), ("VpcId", vpc.id.clone())];
             let attach = mutation(Call::Act, "AttachInternetGateway", &fields(ids));
@@ -197,6 +201,80 @@ impl Product<Cloud> for Network {
         let cidr = cidr.map(|cidr| ("cidr".to_owned(), cidr.to_owned()));
         cidr.into_iter().chain([("subnets".to_owned(), subnets)]).collect()
     }
+}
+
+/// Lets in what the order says, by rules of the network's default security group, in which its machines and databases are. It ends
+/// with the network.
+async fn open_firewall(cloud: &Cloud, order: &Order, vpc: &str) -> Result<Progress> {
+    let call = Call::Poll;
+    let wanted = FirewallRule::all(order.settings.get("firewall"))
+        .map_err(|why| cloud.invalid_request(call, why))?
+        .unwrap_or_default();
+    if wanted.is_empty() {
+        return Ok(Progress::Done);
+    }
+    let groups = query(call, "DescribeSecurityGroups")
+        .query("Filter.1.Name", "vpc-id")
+        .query("Filter.1.Value.1", vpc)
+        .query("Filter.2.Name", "group-name")
+        .query("Filter.2.Value.1", "default");
+    let groups = cloud.rows(ApiName::Ec2, &order.region, groups, "/securityGroupInfo").await?;
+    let Some((group, id)) = groups.first().and_then(|it| Some((it, it.get("groupId")?.as_str()?))) else {
+        return Err(cloud.protocol_error(call, &format!("the network {vpc} has no default security group")));
+    };
+    let missing: Vec<_> = wanted.iter().filter(|rule| !is_open(group, rule)).collect();
+    if missing.is_empty() {
+        return Ok(Progress::Done);
+    }
+    let mut body = fields([("GroupId", id.to_owned())]);
+    for (rule, at) in missing.into_iter().zip(1..) {
+        let (first, last) = ports_in(rule);
+        let range = match rule.is_ipv6() {
+            true => "Ipv6Ranges.1.CidrIpv6",
+            false => "IpRanges.1.CidrIp",
+        };
+        let of_rule = [
+            ("IpProtocol", protocol_in(rule).to_owned()),
+            ("FromPort", first.to_string()),
+            ("ToPort", last.to_string()),
+            (range, rule.from()),
+        ];
+        body.extend(of_rule.map(|(name, value)| (format!("IpPermissions.{at}.{name}"), value)));
+    }
+    // A rule that somebody else has made meanwhile is a conflict: the next look finds it.
+    let open = mutation(Call::Act, "AuthorizeSecurityGroupIngress", &body);
+    cloud.change(ApiName::Ec2, &order.region, &open).await?;
+    Ok(Progress::Running)
+}
+
+fn protocol_in(rule: &FirewallRule) -> &'static str {
+    match (rule.protocol, rule.is_ipv6()) {
+        (FirewallProtocol::Icmp, true) => "icmpv6",
+        (protocol, _) => protocol.name(),
+    }
+}
+
+/// The first and the last port; all types of ICMP are -1.
+fn ports_in(rule: &FirewallRule) -> (i32, i32) {
+    rule.ports.map_or((-1, -1), |(first, last)| (first.into(), last.into()))
+}
+
+/// Whether a group of the API has a rule. Rules of the same protocol and ports stand together.
+fn is_open(group: &Value, rule: &FirewallRule) -> bool {
+    let list = |value: &Value, at: &str| value.get(at).and_then(Value::as_array).cloned().unwrap_or_default();
+    let text = |value: &Value, at: &str| value.get(at).and_then(Value::as_str).map(str::to_owned);
+    let (first, last) = ports_in(rule);
+    let is_alike = |it: &Value| {
+        text(it, "ipProtocol").as_deref() == Some(protocol_in(rule))
+            && text(it, "fromPort").as_deref() == Some(first.to_string().as_str())
+            && text(it, "toPort").as_deref() == Some(last.to_string().as_str())
+    };
+    let (ranges, address) = if rule.is_ipv6() { ("ipv6Ranges", "cidrIpv6") } else { ("ipRanges", "cidrIp") };
+    let is_from = |it: &Value| text(it, address).as_deref() == Some(rule.from().as_str());
+    list(group, "ipPermissions")
+        .iter()
+        .filter(|it| is_alike(it))
+        .any(|it| list(it, ranges).iter().any(is_from))
 }
 
 /// Whether a row is a part that each network has: its default security group, its main route table.

@@ -50,6 +50,7 @@ pub(super) fn settings() -> Vec<DeclaredSetting> {
         portable::attach(),
         portable::bucket("begins the container's name, which ends with a digest of the purchase"),
         portable::check(),
+        portable::firewall("rules of a security group, in which the network's servers are"),
         portable::cidr("that of the network's subnet"),
         portable::labels_of_kinds([OfferKind::BlockStorage], "metadata of the volume"),
         portable::listen(),

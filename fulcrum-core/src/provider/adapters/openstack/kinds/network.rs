@@ -1,14 +1,19 @@
-//! Private networks of neutron: a network, its subnet, and a router to the network of floating IPs if there is one.
+//! Private networks of neutron: a network, its subnet, a router to the network of floating IPs if there is one, and a security
+//! group if it has a firewall.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use super::super::{client::Cloud, resources::Sort};
+use super::super::{
+    client::Cloud,
+    resources::Sort,
+    security_groups::{open_firewall, rules},
+};
 use super::{ports, text};
 use crate::{
-    model::{OfferKind, RegionId},
+    model::{FirewallRule, OfferKind, RegionId},
     provider::{
         Call, ErrorKind, ProvisionRequest, Result,
         adapters::{
@@ -24,6 +29,7 @@ use crate::{
 const NETWORK_INDEX: usize = 0;
 const SUBNET_INDEX: usize = 1;
 const ROUTER_INDEX: usize = 2;
+const FIREWALL_INDEX: usize = 3;
 /// Begins the owner of neutron's own ports.
 const NEUTRONS_OWN: &str = "network:";
 /// The owner of a router's port in the network of floating IPs.
@@ -41,13 +47,14 @@ impl Product<Cloud> for Network {
     }
 
     fn parts(&self) -> &[Sort] {
-        &[Sort::Network, Sort::Subnet, Sort::Router]
+        &[Sort::Network, Sort::Subnet, Sort::Router, Sort::SecurityGroup]
     }
 
     async fn check(&self, cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
         cloud.check_sold(request, call).await?;
         let cidr = portable::Cidr::of(&|name| request.setting(name));
-        cidr.map(drop).map_err(|why| cloud.invalid_request(call, why))
+        let rules = FirewallRule::all(request.settings.get("firewall")).map(drop);
+        cidr.map(drop).and(rules).map_err(|why| cloud.invalid_request(call, why))
     }
 
     async fn body(
@@ -66,6 +73,8 @@ impl Product<Cloud> for Network {
                 let cidr = cidr.map_err(|why| cloud.invalid_request(call, why))?;
                 json!({ "network_id": id(NETWORK_INDEX), "cidr": cidr.to_string(), "ip_version": 4 })
             }
+            FIREWALL_INDEX if rules(cloud, order, call)?.is_none() => return Ok(None),
+            FIREWALL_INDEX => json!({}),
             _ => {
                 let Some(name) = cloud.config.floating_network.as_deref() else { return Ok(None) };
                 let outside = cloud.network(&order.region, name, call).await?;
@@ -76,9 +85,14 @@ impl Product<Cloud> for Network {
     }
 
     async fn connect(&self, cloud: &Cloud, order: &Order, parts: &Parts) -> Result<Progress> {
-        let (Some(subnet), Some(router)) = (parts.get(SUBNET_INDEX), parts.get(ROUTER_INDEX)) else {
-            return Ok(Progress::Done);
-        };
+        let Some(subnet) = parts.get(SUBNET_INDEX) else { return Ok(Progress::Done) };
+        if let (Some(group), Some(rules)) = (parts.get(FIREWALL_INDEX), rules(cloud, order, Call::Poll)?) {
+            let cidr = subnet.text("/cidr").unwrap_or_default();
+            if open_firewall(cloud, &order.region, &rules, &group.id, cidr).await? == Progress::Running {
+                return Ok(Progress::Running);
+            }
+        }
+        let Some(router) = parts.get(ROUTER_INDEX) else { return Ok(Progress::Done) };
         if is_joined(cloud, &order.region, &router.id, &subnet.id).await? {
             return Ok(Progress::Done);
         }
