@@ -93,6 +93,7 @@ impl FirewallRule {
         format!("{}/{}", self.from, self.prefix_bits)
     }
 
+    #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "adapters use it"))]
     pub(crate) fn is_ipv6(&self) -> bool {
         self.from.is_ipv6()
     }

@@ -68,7 +68,7 @@ pub(crate) use document::{check_fields, check_size, from_cells, from_value, read
 pub(crate) use document::{read_foreign_json, read_foreign_value};
 pub use filter::{Allow, Filter, GeoCircle};
 pub use finding::{Finding, FindingKind, RepairAction};
-#[cfg_attr(not(feature = "http"), allow(unused_imports, reason = "adapters use it"))]
+#[cfg_attr(not(feature = "adapters"), allow(unused_imports, reason = "adapters use it"))]
 pub(crate) use firewall_rule::{FirewallProtocol, FirewallRule};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
 pub(crate) use ids::is_hidden;
