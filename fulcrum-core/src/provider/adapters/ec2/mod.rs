@@ -23,10 +23,7 @@ mod tags;
 mod volumes;
 mod wire;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future, stream};
@@ -37,8 +34,7 @@ use self::{
 };
 use crate::{
     model::{
-        Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
-        SettingType, map_of,
+        Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus, map_of,
     },
     provider::{
         Access, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -47,7 +43,6 @@ use crate::{
         adapters::{self, common::CallErrors, kit::Kit, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
-        portable,
     },
 };
 
@@ -94,25 +89,10 @@ pub fn capabilities(
         concurrency: Some(8),
         poll_interval_ms: 1000,
         list_lag_ms: Some(list_lag_ms),
-        settings: Some(
-            [
-                portable::hostname("by cloud-init"),
-                portable::image("what the configuration's `images` says; at AWS, the newest image of the system's own publisher; or the id of an image"),
-                portable::own("key_name", SettingType::Text, "the name of a key pair"),
-                portable::labels("tags of the machine"),
-                portable::own("security_groups", SettingType::List(Box::new(SettingType::Text)), "ids of security groups"),
-                portable::network_of([OfferKind::Machine], "the machine's subnet is that of its zone there"),
-                portable::ssh_keys(SettingType::PublicKey, "by cloud-init"),
-                portable::own("subnet", SettingType::Text, "the id of a subnet"),
-                portable::user_data("as it is, up to 16 KiB"),
-            ]
-            .into_iter()
-            .chain(kinds::settings())
-            .collect(),
-        ),
+        settings: Some(kinds::settings().into_iter().collect()),
         attributes: Some(kinds::attributes()),
         // With a secret for passwords: see `Ec2::new`.
-        secrets: BTreeMap::new(),
+        secrets: map_of([]),
         places: None,
         kinds: Some(kinds.clone()),
         tested: kinds.iter().map(|kind| (*kind, TestedAgainst::Server)).collect(),

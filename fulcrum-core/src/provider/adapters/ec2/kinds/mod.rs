@@ -68,9 +68,24 @@ pub fn all_kinds() -> BTreeSet<OfferKind> {
     KINDS.into_iter().chain([OfferKind::Machine]).collect()
 }
 
-/// The settings of these kinds.
+/// The settings of machines and of these kinds.
 pub(super) fn settings() -> Vec<DeclaredSetting> {
     vec![
+        portable::hostname("by cloud-init"),
+        portable::image(
+            "what the configuration's `images` says; at AWS, the newest image of the system's own publisher; or the id of an image",
+        ),
+        portable::own("key_name", SettingType::Text, "the name of a key pair"),
+        portable::labels("tags of the machine"),
+        portable::own(
+            "security_groups",
+            SettingType::List(Box::new(SettingType::Text)),
+            "ids of security groups",
+        ),
+        portable::network_of([OfferKind::Machine], "the machine's subnet is that of its zone there"),
+        portable::ssh_keys(SettingType::PublicKey, "by cloud-init"),
+        portable::own("subnet", SettingType::Text, "the id of a subnet"),
+        portable::user_data("as it is, up to 16 KiB"),
         portable::attach(),
         portable::bucket("begins the bucket's name, which ends with a digest of the purchase"),
         portable::check(),
