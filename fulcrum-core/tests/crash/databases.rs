@@ -116,8 +116,8 @@ impl Place {
                     // Done in part; or the last claim could not be given back.
                     Ok(_)
                     | Err(PurchaseError::Ledger(LedgerError::Claimed { .. } | LedgerError::Fenced(_))) => {}
-                    // A server that lagged has shown an order that was settled meanwhile.
-                    Err(PurchaseError::NotStuck(_)) => {}
+                    // A server that lagged has shown an order that was settled meanwhile, or one without the action that is under way.
+                    Err(PurchaseError::NotStuck(_) | PurchaseError::NoService { .. }) => {}
                     Err(PurchaseError::Ledger(error @ LedgerError::Store(_))) => {
                         assert!(is_said(&error.to_string()), "{context}: {error}");
                         refused += 1;
