@@ -447,7 +447,7 @@ impl fmt::Display for SettingType {
                 "a map of labels: names of 2 to 32 letters, digits, - and _, not fulcrum…; values of up to 63, with . too",
             ),
             Self::FirewallRules => {
-                f.write_str("a list of rules, each { allow: tcp|udp|icmp, ports: 22 or 80-90, from: 10.0.0.0/8 }")
+                f.write_str("a list of rules, such as { allow: tcp, ports: 80-90, from: 10.0.0.0/8 }")
             }
             Self::Hostname => f.write_str("a host's name: letters, digits and hyphens, 63 at most"),
         }
