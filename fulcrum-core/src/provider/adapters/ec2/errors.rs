@@ -20,8 +20,10 @@ pub(super) struct Ec2Errors;
 
 impl ErrorMapper for Ec2Errors {
     fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
-        let (code, message) = error_of(response)?;
-        kind_of(&code, &message, response)
+        match error_of(response) {
+            Some((code, message)) => kind_of(&code, &message, response),
+            None => foreign_refusal(response),
+        }
     }
 
     fn absence_rules(&self) -> &'static [AbsenceRule] {
@@ -64,6 +66,16 @@ fn error_of(response: &Response) -> Option<(String, String)> {
     }
     let error = Xml(root.descendants().find(|node| node.tag_name().name() == "Error")?);
     Some((error.text("Code")?, error.text("Message").unwrap_or_default()))
+}
+
+/// What a 400 without the API's own document means: something in front of the API has answered, as for a request that was cut off on
+/// its way. The same request may be sent again, if it only reads; else its key tells what came of it.
+fn foreign_refusal(response: &Response) -> Option<ErrorKind> {
+    let is_foreign = response.status().as_u16() == 400;
+    is_foreign.then(|| match response.mutates() {
+        true => ErrorKind::Ambiguous,
+        false => ErrorKind::unavailable("something in front of the API refused the request"),
+    })
 }
 
 /// The shortage that a code means.
