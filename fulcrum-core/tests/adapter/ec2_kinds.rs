@@ -283,6 +283,10 @@ print(d['DBInstanceClass'], d['Engine'], d['EngineVersion'], d['AllocatedStorage
     let after = password(&other.access(&db.id).await.expect("opened"));
     assert_ne!(after, before);
     assert_eq!(password(&other.access(&db.id).await.expect("opened")), after);
+    // A third change, by a host that has set its own before.
+    let first_again = layers::recommended(Arc::new(cloud(&desk, json!({}))));
+    assert_eq!(password(&first_again.access(&db.id).await.expect("opened")), before);
+    assert_eq!(password(&other.access(&db.id).await.expect("opened")), after);
     let marks = "
 import boto3
 print(len([t for t in boto3.client('rds').describe_db_instances()['DBInstances'][0]['TagList'] if t['Key'] == 'fulcrum-password']))

@@ -182,6 +182,11 @@ impl Cloud {
         changes.insert(database.to_owned(), Instant::now());
     }
 
+    /// The change is over.
+    pub(super) fn forget_password_change(&self, database: &str) {
+        self.password_changes.lock().unwrap_or_else(PoisonError::into_inner).remove(database);
+    }
+
     /// The password of what this key bought. Without a secret it is one that nobody knows.
     pub(super) fn password_of(&self, key: &IdempotencyKey) -> SecretString {
         let password = match &self.passwords {

@@ -81,14 +81,15 @@ impl Product<Cloud> for Database {
         let listed = query_of(ApiName::Rds, call, "DescribeDBInstances");
         let all = cloud.rows(ApiName::Rds, region, listed, "/DescribeDBInstancesResult/DBInstances").await?;
         let text = |row: &Value, at: &str| row.pointer(at).and_then(Value::as_str).map(str::to_owned);
-        let own = |row: &Value| text(row, "/DBInstanceIdentifier").filter(|id| parts.has(id));
+        // The database is called as its group: a list may show it for a moment after it has ended.
+        let is_own = |id: &String| parts.has(id) || *id == group.id;
         let is_in_group =
             |row: &&Value| text(row, "/DBSubnetGroup/DBSubnetGroupName").as_ref() == Some(&group.id);
-        let others = all.iter().filter(is_in_group).filter(|row| own(row).is_none());
-        let others = others.filter_map(|row| text(row, "/DBInstanceIdentifier"));
+        let others = all.iter().filter(is_in_group).filter_map(|row| text(row, "/DBInstanceIdentifier"));
+        let others = others.filter(|id| !is_own(id));
         let others: Vec<_> = others.map(|id| format!("the database {id}")).collect();
         let is_copy = |row: &&Value| {
-            text(row, "/ReadReplicaSourceDBInstanceIdentifier").is_some_and(|source| parts.has(&source))
+            text(row, "/ReadReplicaSourceDBInstanceIdentifier").is_some_and(|source| is_own(&source))
         };
         let copies = all.iter().filter(is_copy).filter_map(|row| text(row, "/DBInstanceIdentifier"));
         Ok(others.into_iter().chain(copies.map(|id| format!("the replica {id}"))).collect())
@@ -175,6 +176,8 @@ fn database(cloud: &Cloud, order: &Order) -> Result<Fields> {
 
 /// How long a new password is waited for, before it counts as the present one.
 const PASSWORD_SETTLES_IN: Duration = Duration::from_secs(5);
+/// A change that was sent longer ago is sent again: another host may have set another password since.
+const PASSWORD_CHANGE_LASTS: Duration = Duration::from_secs(600);
 
 /// Sets the password that today's secret makes, if the present one was made from another secret or from none. A change is over
 /// when the database has none that is pending; only then the mark is written. A process that did not send the change sends it
@@ -193,7 +196,7 @@ async fn set_password(
     }
     let is_pending = database.value.pointer("/PendingModifiedValues/MasterUserPassword").is_some()
         || database.text("/DBInstanceStatus") != Some("available");
-    let sent = cloud.password_change(&database.id);
+    let sent = cloud.password_change(&database.id).filter(|at| at.elapsed() < PASSWORD_CHANGE_LASTS);
     let is_settled = sent.is_some_and(|at| at.elapsed() >= PASSWORD_SETTLES_IN);
     if sent.is_none() {
         let change = fields([
@@ -217,5 +220,7 @@ async fn set_password(
         ("Tags.Tag.1.Value", mark),
     ]);
     let tag = mutation_of(ApiName::Rds, call, "AddTagsToResource", &tag);
-    cloud.change(ApiName::Rds, region, &tag).await.map(drop)
+    cloud.change(ApiName::Rds, region, &tag).await?;
+    cloud.forget_password_change(&database.id);
+    Ok(())
 }
