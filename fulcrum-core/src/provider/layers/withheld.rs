@@ -19,9 +19,31 @@ const MIN_SECRET_BYTES_IN_ATTRIBUTES: usize = 16;
 /// Stands for a secret.
 const HIDDEN: &str = "(secret)";
 
+/// One secret: as it is, and as JSON and JSON within JSON have it, each on one line.
+struct Forms {
+    secret: SecretString,
+    forms: Vec<SecretString>,
+}
+
+impl Forms {
+    fn of(secret: &SecretString) -> Self {
+        let (mut form, mut forms) = (secret.expose_secret().to_owned(), Vec::new());
+        for _ in 0..3 {
+            forms.push(SecretString::from(single_line(&form, usize::MAX)));
+            let quoted = serde_json::to_string(&form).unwrap_or_default();
+            let inner = quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default();
+            if inner == form {
+                break;
+            }
+            form = inner.to_owned();
+        }
+        Self { secret: secret.clone(), forms }
+    }
+}
+
 /// What requests have carried. `Debug` shows nothing of it.
 #[derive(Default)]
-pub(super) struct Withheld(RwLock<VecDeque<SecretString>>);
+pub(super) struct Withheld(RwLock<VecDeque<Forms>>);
 
 impl fmt::Debug for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,9 +55,9 @@ impl Withheld {
     pub(super) fn add(&self, secrets: &[SecretString]) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for secret in secrets {
-            let is_new = !known.iter().any(|it| it.expose_secret() == secret.expose_secret());
+            let is_new = !known.iter().any(|it| it.secret.expose_secret() == secret.expose_secret());
             if is_new && secret.expose_secret().len() >= MIN_SECRET_BYTES {
-                known.push_back(secret.clone());
+                known.push_back(Forms::of(secret));
             }
         }
         let too_many = known.len().saturating_sub(MAX_SECRETS);
@@ -54,18 +76,9 @@ impl Withheld {
 
     fn without(&self, mut text: String, min_bytes: usize) -> String {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        for secret in known.iter().map(ExposeSecret::expose_secret).filter(|it| it.len() >= min_bytes) {
-            // As it is, and as JSON and JSON within JSON have it.
-            let mut form = secret.to_owned();
-            for _ in 0..3 {
-                text = without_form(text, &single_line(&form, usize::MAX));
-                let quoted = serde_json::to_string(&form).unwrap_or_default();
-                let inner = quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default();
-                if inner == form {
-                    break;
-                }
-                form = inner.to_owned();
-            }
+        let long = known.iter().filter(|it| it.secret.expose_secret().len() >= min_bytes);
+        for form in long.flat_map(|it| &it.forms) {
+            text = without_form(text, form.expose_secret());
         }
         text
     }
@@ -76,7 +89,9 @@ fn without_form(text: String, form: &str) -> String {
     let text = if text.contains(form) { text.replace(form, HIDDEN) } else { text };
     let end = text.trim_end_matches('…');
     let is_cut = |bytes: &usize| form.get(..*bytes).is_some_and(|head| end.ends_with(head));
-    match (MIN_SECRET_BYTES..form.len()).rev().find(is_cut) {
+    // A head that is longer than the text is not at its end.
+    let longest = form.len().min(end.len().saturating_add(1));
+    match (MIN_SECRET_BYTES..longest).rev().find(is_cut) {
         Some(bytes) => format!("{}{HIDDEN}", &end[..end.len() - bytes]),
         None => text,
     }

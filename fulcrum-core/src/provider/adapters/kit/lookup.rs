@@ -74,10 +74,10 @@ impl<A: Api> Kit<A> {
             return Ok(None);
         };
         let service = self.service(product, region, &parts, call)?;
-        // What is missing is still to be made.
-        let is_complete = product.is_connected_by_creation() || service.status != ServiceStatus::Running;
-        let is_whole = is_complete && (product.is_whole(&parts) || parts.get(0).is_none());
-        let status = if is_whole { service.status } else { ServiceStatus::Starting };
+        // Parts and connections that are missing are still to be made.
+        let is_begun = parts.get(0).is_some() && !product.is_whole(&parts);
+        let is_starting = is_begun || service.status == ServiceStatus::Running;
+        let status = if is_starting { ServiceStatus::Starting } else { service.status };
         Ok(Some(Service { status, ..service }))
     }
 

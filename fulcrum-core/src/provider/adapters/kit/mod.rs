@@ -199,11 +199,6 @@ pub(super) trait Product<A: Api>: fmt::Debug + Send + Sync {
         Ok(Progress::Done)
     }
 
-    /// Whether there is nothing to connect, so that a service with all of its parts is complete.
-    fn is_connected_by_creation(&self) -> bool {
-        self.parts().len() == 1
-    }
-
     /// Whether all parts exist that each service of this kind has.
     fn is_whole(&self, _: &Parts) -> bool {
         true

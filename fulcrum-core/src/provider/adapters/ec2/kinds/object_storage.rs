@@ -30,11 +30,6 @@ impl Product<Cloud> for ObjectStorage {
         &[Sort::Bucket]
     }
 
-    /// Tags and versions take requests of their own.
-    fn is_connected_by_creation(&self) -> bool {
-        false
-    }
-
     async fn check(&self, cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
         check_sold(cloud, request, call).await
     }

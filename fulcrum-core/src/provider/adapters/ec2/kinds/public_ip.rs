@@ -33,10 +33,6 @@ impl Product<Cloud> for PublicIp {
         &[Sort::Address]
     }
 
-    fn is_connected_by_creation(&self) -> bool {
-        false
-    }
-
     async fn check(&self, cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
         check_sold(cloud, request, call).await
     }

@@ -32,10 +32,6 @@ impl Product<Cloud> for BlockStorage {
         &[Sort::Volume]
     }
 
-    fn is_connected_by_creation(&self) -> bool {
-        false
-    }
-
     async fn check(&self, cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
         cloud.check_sold(request, call).await?;
         match request.size_gib {

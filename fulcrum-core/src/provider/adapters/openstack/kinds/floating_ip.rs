@@ -32,11 +32,6 @@ impl Product<Cloud> for FloatingIp {
         &[Sort::FloatingIp]
     }
 
-    /// The first request may have made it without the second one.
-    fn is_connected_by_creation(&self) -> bool {
-        false
-    }
-
     async fn check(&self, cloud: &Cloud, request: &ProvisionRequest, call: Call) -> Result<()> {
         if cloud.config.floating_network.is_none() {
             let why = "no public addresses are sold; set `floating_network` in the provider's configuration";

@@ -58,11 +58,6 @@ impl Product<Cloud> for ObjectStorage {
         }
     }
 
-    /// What was asked for is only seen when it is there.
-    fn is_connected_by_creation(&self) -> bool {
-        false
-    }
-
     async fn foreign(&self, _: &Cloud, _: &RegionId, parts: &Parts, _: Call) -> Result<Vec<String>> {
         let count = parts.get(0).and_then(|it| it.text("/objects")).filter(|count| *count != "0");
         Ok(count.map(|_| "objects".to_owned()).into_iter().collect())
