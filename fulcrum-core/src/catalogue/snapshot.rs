@@ -17,8 +17,8 @@ use super::{Rates, SourceReport, declared::Declared};
 use crate::{
     model::{
         DeclaredSettings, ElasticDisk, Interface, Micros, Offer, OfferId, OfferKind, OfferMode, Place, Price,
-        Provenance, ProviderId, Resources, Seller, Settings, SkuId, Surcharge, settings_of_provider,
-        to_micros,
+        Provenance, ProviderId, Resources, Seller, Settings, SkuId, Surcharge, offer_settings,
+        settings_of_provider, to_micros,
     },
     provider::table::Quarantined,
 };
@@ -294,8 +294,10 @@ impl Catalogue {
         let (provider, kind) = (&self.place(ix).provider, self.kind(ix));
         let declared = self.own_settings.at(ix).as_deref().or(self.declared.settings.get(provider));
         let settings = self.settings_of_provider(Cow::Borrowed(&*interface.settings), provider);
-        let fault = declared.and_then(|declared| declared.fault(kind, &settings));
         let Interface { attributes, in_user_data, asks_in_user_data, .. } = interface;
+        let asked = |name: &str| attributes.contains(name) || in_user_data.contains(name);
+        let by_offer = || offer_settings::fault(declared, kind, self.attributes.at(ix), &settings, &asked);
+        let fault = declared.and_then(|declared| declared.fault(kind, &settings)).or_else(by_offer);
         let fault = fault
             .or_else(|| self.declared.attribute_fault(provider, kind, attributes, in_user_data))
             .or_else(|| self.declared.secret_fault(provider, asks_in_user_data))?;

@@ -5,41 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
-use super::{
-    OfferKind, Settings, firewall_rule::FirewallRule, public_key::is_public_key, setting_text,
-    template::may_hold_secrets, text_values,
-};
-
-/// The type of a setting's value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SettingType {
-    /// Any JSON value: the provider has not said.
-    #[default]
-    Any,
-    /// Text; a number or a truth is read as its text.
-    Text,
-    /// A whole number, also as text.
-    Number,
-    /// `true` or `false`.
-    Boolean,
-    /// One of these words.
-    Choice(Vec<String>),
-    /// A list, also as text with commas between its members.
-    List(Box<SettingType>),
-    /// A name or id of something at the provider, such as what a component under `after` has become.
-    Reference,
-    /// A public key in OpenSSH's form: `ssh-ed25519 AAAA… comment`.
-    PublicKey,
-    /// Up to 40 texts by name: what each provider takes as labels. Names have 2 to 32 letters, digits, `-` and `_`, values up to
-    /// 63 with `.` too.
-    Labels,
-    /// One label of a host's name (RFC 1123): up to 63 letters, digits and hyphens.
-    Hostname,
-    /// What may come in: a list of `{ allow: tcp, ports: 22, from: 10.0.0.0/8 }`, up to 30. `allow` is tcp, udp or icmp, `ports` one
-    /// or a range such as `8000-8010`, `from` a range of addresses.
-    FirewallRules,
-}
+use super::{OfferKind, SettingType, Settings, template::may_hold_secrets, text_values};
 
 /// A setting that a provider takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -199,12 +165,27 @@ impl DeclaredSettings {
         self.0.iter().any(|declared| declared.name == name)
     }
 
-    /// Whether a product of this kind can be made with this value of this setting.
     /// Whether secrets may stand in `user_data`: it is declared as the portable setting.
     pub(crate) fn take_secrets(&self) -> bool {
         self.iter().any(|it| it.portable && may_hold_secrets(&it.name))
     }
 
+    /// With one value for `public_ipv4`, where it is declared.
+    #[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "scaleway"))]
+    pub(crate) fn with_fixed_address(self, has_address: bool) -> Self {
+        let fixed = |setting: DeclaredSetting| match setting.name == super::offer_settings::PUBLIC_IPV4 {
+            true => DeclaredSetting { value: SettingType::Always(has_address), ..setting },
+            false => setting,
+        };
+        self.0.into_iter().map(fixed).collect()
+    }
+
+    /// Whether products of this kind take a portable setting of this name.
+    pub(crate) fn has_portable(&self, kind: OfferKind, name: &str) -> bool {
+        self.0.iter().any(|declared| declared.portable && declared.name == name && declared.is_of(kind))
+    }
+
+    /// Whether a product of this kind can be made with this value of this setting.
     pub(crate) fn admits(&self, kind: OfferKind, name: &str, value: &Value) -> bool {
         let mut of_kind = self.0.iter().filter(|declared| declared.is_of(kind));
         of_kind.any(|declared| declared.name == name && declared.value.admits(value))
@@ -275,183 +256,9 @@ impl DeclaredSettings {
     }
 }
 
-/// Characters of a label's value.
-const MAX_LABEL_CHARS: usize = 63;
-/// Labels of one component: EC2 takes 50 tags, and some are this library's.
-const MAX_LABELS: usize = 40;
-
-/// Whether a text is one label of a host's name (RFC 1123, section 2.1).
-fn is_hostname(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-/// Whether a text can be a label's value at each provider.
-fn is_label_value(text: &str) -> bool {
-    let is_end = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= MAX_LABEL_CHARS
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        && is_end(text.bytes().next())
-        && is_end(text.bytes().last())
-}
-
-/// Whether a text can be a label's name at each provider: UpCloud takes 2 to 32 characters without dots. Names that this library
-/// and providers' boot scripts use cannot.
-fn is_label_name(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    (2..=32).contains(&text.len())
-        && is_label_value(text)
-        && !text.contains('.')
-        && !lower.starts_with("fulcrum")
-        && lower != "authorized_key"
-}
-
-/// The lines of a text that are not blank.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty())
-}
-
 /// Whether a value holds a private key, in any of its texts.
 fn has_private_key(value: &Value) -> bool {
     text_values(value).iter().any(|text| text.contains("PRIVATE KEY-----"))
-}
-
-/// Whether a text refers to another component, so that its value is known at the purchase only.
-fn is_reference(text: &str) -> bool {
-    text.contains("${")
-}
-
-impl SettingType {
-    fn admits(&self, value: &Value) -> bool {
-        let scalar = match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(truth) => Some(truth.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        };
-        let is_late = scalar.as_deref().is_some_and(is_reference);
-        match self {
-            Self::Any => true,
-            // A list of one is read as its member.
-            Self::Text | Self::Reference => match value {
-                Value::Array(all) => matches!(&**all, [one] if !one.is_array() && self.admits(one)),
-                _ => scalar.is_some(),
-            },
-            Self::Number => is_late || scalar.is_some_and(|text| text.trim().parse::<i64>().is_ok()),
-            Self::Boolean => is_late || scalar.is_some_and(|text| text == "true" || text == "false"),
-            Self::Choice(words) => is_late || scalar.is_some_and(|text| words.contains(&text)),
-            Self::PublicKey => is_late || scalar.is_some_and(|text| is_public_key(&text)),
-            Self::Hostname => is_late || scalar.is_some_and(|text| is_hostname(&text)),
-            Self::FirewallRules => FirewallRule::all(Some(value)).is_ok(),
-            Self::Labels => value.as_object().is_some_and(|all| {
-                all.len() <= MAX_LABELS
-                    && all.iter().all(|(name, value)| {
-                        let value = setting_text(value).filter(|_| !value.is_array());
-                        is_label_name(name)
-                            && value.is_some_and(|text| is_reference(&text) || is_label_value(&text))
-                    })
-            }),
-            Self::List(of) => match (value, scalar) {
-                (Value::Array(all), _) => all.iter().all(|one| of.admits(one)),
-                (_, Some(text)) if is_late => !text.is_empty(),
-                // A key has blanks.
-                (_, Some(text)) if **of == Self::PublicKey => {
-                    lines(&text).all(|line| of.admits(&json!(line)))
-                }
-                (_, Some(text)) => {
-                    let mut words = text.split([',', ' ']).filter(|word| !word.is_empty());
-                    words.all(|word| of.admits(&json!(word)))
-                }
-                (_, None) => false,
-            },
-        }
-    }
-
-    /// A value that it admits, in its own type.
-    fn typed(&self, value: &Value) -> Value {
-        match (self, value) {
-            (Self::Any, value) => value.clone(),
-            (Self::List(of), Value::Array(all)) => all.iter().map(|one| of.typed(one)).collect(),
-            (Self::List(of), value) => {
-                let text = setting_text(value).unwrap_or_default();
-                if **of == Self::PublicKey {
-                    return lines(&text).map(|line| json!(line)).collect();
-                }
-                let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-                words.map(|word| of.typed(&json!(word))).collect()
-            }
-            (_, Value::Array(all)) if all.len() == 1 => self.typed(&all[0]),
-            (Self::Number, Value::String(text)) => {
-                text.trim().parse::<i64>().map_or_else(|_| value.clone(), Value::from)
-            }
-            (Self::Boolean, Value::String(text)) => {
-                text.parse::<bool>().map_or_else(|_| value.clone(), Value::from)
-            }
-            (
-                Self::Text | Self::Reference | Self::Choice(_) | Self::Hostname,
-                Value::Number(_) | Value::Bool(_),
-            ) => Value::String(setting_text(value).unwrap_or_default()),
-            (_, value) => value.clone(),
-        }
-    }
-
-    fn schema(&self) -> Value {
-        match self {
-            Self::Any => json!({}),
-            Self::Text | Self::Reference | Self::PublicKey => json!({ "type": "string" }),
-            Self::Hostname => {
-                json!({ "type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$" })
-            }
-            Self::Labels => {
-                json!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 63 } })
-            }
-            Self::FirewallRules => FirewallRule::schema(),
-            Self::Number => json!({ "type": "integer" }),
-            Self::Boolean => json!({ "type": "boolean" }),
-            Self::Choice(words) => json!({ "enum": words }),
-            Self::List(of) => json!({ "type": "array", "items": of.schema() }),
-        }
-    }
-
-    fn plural(&self) -> String {
-        match self {
-            Self::Any => "values".to_owned(),
-            Self::Text => "texts".to_owned(),
-            Self::Number => "whole numbers".to_owned(),
-            Self::Boolean => "truths".to_owned(),
-            Self::Choice(words) => format!("words, each one of {}", words.join(", ")),
-            Self::List(of) => format!("lists of {}", of.plural()),
-            Self::Reference => "names or ids".to_owned(),
-            Self::PublicKey => "public keys (ssh-ed25519 AAAA…)".to_owned(),
-            Self::Labels => "maps of labels".to_owned(),
-            Self::Hostname => "host names".to_owned(),
-            Self::FirewallRules => "lists of firewall rules".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for SettingType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("any value"),
-            Self::Text => f.write_str("a text"),
-            Self::Number => f.write_str("a whole number"),
-            Self::Boolean => f.write_str("true or false"),
-            Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
-            Self::List(of) => write!(f, "a list of {}", of.plural()),
-            Self::Reference => f.write_str("a name or id"),
-            Self::PublicKey => f.write_str("a public key (ssh-ed25519 AAAA…)"),
-            Self::Labels => f.write_str(
-                "a map of labels: names of 2 to 32 letters, digits, - and _, not fulcrum…; values of up to 63, with . too",
-            ),
-            Self::FirewallRules => {
-                f.write_str("a list of rules, such as { allow: tcp, ports: 80-90, from: 10.0.0.0/8 }")
-            }
-            Self::Hostname => f.write_str("a host's name: letters, digits and hyphens, 63 at most"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -468,6 +275,7 @@ mod tests {
             DeclaredSetting::new("ports", list(SettingType::Number)),
             DeclaredSetting::new("disk", SettingType::Choice(vec!["ssd".to_owned(), "hdd".to_owned()])),
             DeclaredSetting::new("public", SettingType::Boolean),
+            DeclaredSetting::new("shared", SettingType::Always(false)),
             DeclaredSetting::new("extra", SettingType::Any),
         ]
         .into_iter()
@@ -489,6 +297,8 @@ mod tests {
             ("disk", json!("ssd")),
             ("public", json!(true)),
             ("public", json!("false")),
+            ("shared", json!("false")),
+            ("shared", json!(false)),
             ("image", json!(12)),
             ("extra", json!({ "a": [1] })),
             ("image", json!(["debian-13"])),
@@ -501,6 +311,7 @@ mod tests {
             ("ports", json!([[1]]), "a list of whole numbers"),
             ("disk", json!("tape"), "one of ssd, hdd"),
             ("public", json!("yes"), "true or false"),
+            ("shared", json!(true), "false alone"),
             ("image", json!(["a", "b"]), "a text"),
             ("image", json!([["a"]]), "a text"),
             ("image", json!(null), "a text"),
@@ -524,7 +335,10 @@ mod tests {
     #[test]
     fn what_a_kind_does_not_take_or_lacks_is_named() {
         let why = fault(OfferKind::Machine, json!({ "imgae": "x" })).expect("unknown");
-        assert_eq!(why, "does not know the setting `imgae`; it knows disk, extra, image, ports, public");
+        assert_eq!(
+            why,
+            "does not know the setting `imgae`; it knows disk, extra, image, ports, public, shared"
+        );
         let why = fault(OfferKind::Database, json!({ "image": "x" })).expect("of a machine");
         assert_eq!(why, "takes the setting `image` with no database");
         let why = fault(OfferKind::Machine, json!({})).expect("required");

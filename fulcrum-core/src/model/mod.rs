@@ -24,6 +24,7 @@ mod money;
 mod objective;
 mod offer;
 mod offer_kind;
+pub(crate) mod offer_settings;
 mod operator;
 mod order;
 mod order_event;
@@ -41,6 +42,7 @@ mod resources;
 mod running;
 mod seller;
 mod service;
+mod setting_type;
 mod setting_value;
 mod settings;
 mod share;
@@ -60,7 +62,7 @@ pub use constraint::{
     Affinity, AntiAffinity, Constraint, Count, FailureDomain, FaultTolerance, FullDeployment, Limit, Linear,
     MaxDistinct, Ratio, Spread,
 };
-pub use declared_setting::{DeclaredSetting, DeclaredSettings, SettingType};
+pub use declared_setting::{DeclaredSetting, DeclaredSettings};
 pub(crate) use dependencies::anti_affine_pairs;
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
 pub(crate) use document::{check_fields, check_size, from_cells, from_value, read_text_within};
@@ -103,6 +105,7 @@ pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
+pub use setting_type::SettingType;
 pub(crate) use setting_value::settings_of_provider;
 pub use setting_value::{Settings, setting_text};
 pub(crate) use settings::SettingIndex;

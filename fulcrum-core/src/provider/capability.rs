@@ -189,12 +189,15 @@ impl Capabilities {
         Some(BTreeMap::from([(OfferKind::Machine, attributes.map(str::to_owned).into())]))
     }
 
-    /// Without public addresses, where the configuration asks for none.
+    /// By the configuration of public addresses: whether machines have one, and whether a component may say `false` where they do.
     #[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "scaleway"))]
     #[must_use]
-    pub(crate) fn with_public_ipv4(mut self, is_asked_for: bool) -> Self {
-        for told in self.attributes.iter_mut().flat_map(BTreeMap::values_mut).filter(|_| !is_asked_for) {
+    pub(crate) fn with_public_ipv4(mut self, has_address: bool, may_be_left_out: bool) -> Self {
+        for told in self.attributes.iter_mut().flat_map(BTreeMap::values_mut).filter(|_| !has_address) {
             told.retain(|name| name != "public_ipv4" && name != "public_ip");
+        }
+        if !(has_address && may_be_left_out) {
+            self.settings = self.settings.map(|settings| settings.with_fixed_address(has_address));
         }
         self
     }

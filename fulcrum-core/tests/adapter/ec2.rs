@@ -145,11 +145,19 @@ async fn a_cloud_that_ignores_client_tokens_sells_as_declared_and_a_wrong_declar
     let cloud: Arc<dyn Provider> = Arc::new(desk.cloud(json!({})));
     let all = offers(&*cloud).await;
     let ids: BTreeSet<String> = all.iter().map(|offer| offer.id().to_string()).collect();
-    let of_zone =
-        |zone: &str| ["t3.nano", "t3.small", "c5.large"].map(|sku| format!("acme/eu-west-3/{zone}/{sku}"));
+    // Each is sold with an address, and without one.
+    let of_zone = |zone: &'static str| {
+        let all = ["t3.nano", "t3.small", "c5.large"];
+        all.map(|sku| ["", "+no-ipv4"].map(|end| format!("acme/eu-west-3/{zone}/{sku}{end}")))
+            .into_iter()
+            .flatten()
+    };
     assert_eq!(
         ids,
-        ["eu-west-3a", "eu-west-3b", "eu-west-3c"].iter().flat_map(|zone| of_zone(zone)).collect()
+        ["eu-west-3a", "eu-west-3b", "eu-west-3c"]
+            .iter()
+            .flat_map(|zone| of_zone(zone))
+            .collect::<BTreeSet<_>>()
     );
     let small = all.iter().find(|offer| offer.sku.as_str() == "t3.small").expect("it is offered");
     assert_eq!((small.capacity.vcpu_milli, small.capacity.memory_mib), (2000, 2048));

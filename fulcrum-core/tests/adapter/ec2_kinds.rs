@@ -155,6 +155,40 @@ for v in s.list_object_versions(Bucket=b)['Versions']: s.delete_object(Bucket=b,
     assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0 0 0\n", "nothing is left");
 }
 
+#[tokio::test]
+async fn a_machine_without_an_address_is_a_product_of_its_own() {
+    let Some((peer, desk)) = moto() else { return };
+    let cloud = cloud(&desk, json!({}));
+    let offers = peers::orders::offers(&cloud).await;
+    let without = offers.iter().find(|offer| offer.sku.as_str().ends_with("+no-ipv4")).expect("it is sold");
+    let with = offers
+        .iter()
+        .find(|offer| {
+            format!("{}+no-ipv4", offer.sku) == without.sku.as_str() && offer.place == without.place
+        })
+        .expect("it is sold with an address");
+    assert_eq!(with.surcharges.len(), without.surcharges.len() + 1);
+    let mut request = ProvisionRequest::of(without, 20, "a test");
+    let refused = cloud.provision(&request, &key()).await.expect_err("the setting is missing");
+    assert!(matches!(refused.kind, ErrorKind::InvalidRequest { .. }), "{refused}");
+    request.settings.insert("public_ipv4".to_owned(), json!(false));
+    let key = key();
+    let handle = cloud.provision(&request, &key).await.expect("ordered");
+    let machine = made(&cloud, &handle).await;
+    assert_eq!((&machine.sku, machine.attributes.get("public_ipv4")), (&without.sku, None), "{machine:?}");
+    assert_eq!(cloud.find_by_key(&key).await.expect("looked up").expect("found").sku, without.sku);
+    let script = "
+import boto3
+print([i.get('PublicIpAddress') for r in boto3.client('ec2').describe_instances()['Reservations'] for i in r['Instances']])
+";
+    assert_eq!(python(&peer, script), "[None]\n", "as others see it");
+    let resize = fulcrum_core::model::Action::Resize { sku: with.sku.clone() };
+    let refused = cloud.act(&machine.id, &resize, &key).await.expect_err("it would need an address");
+    assert!(matches!(refused.kind, ErrorKind::InvalidRequest { .. }), "{refused}");
+    end(&cloud, &machine).await;
+    assert_eq!(left(&cloud).await, []);
+}
+
 /// Seven components of seven kinds.
 pub(crate) const SHOP: &str = r#"
 name: shop

@@ -26,9 +26,18 @@ fn sku(text: &str) -> SkuId {
     text.parse().expect("a name")
 }
 
-/// A request for an offer, with a disk if one is bought with it.
+/// A request for an offer, with a disk if one is bought with it, and with the setting that such an offer needs.
 pub(crate) fn request(offer: &Offer) -> ProvisionRequest {
-    ProvisionRequest::of(offer, if offer.elastic_disk.is_some() { 20 } else { 0 }, "web")
+    let mut request = ProvisionRequest::of(offer, if offer.elastic_disk.is_some() { 20 } else { 0 }, "web");
+    if has_no_address(offer) {
+        request.settings.insert("public_ipv4".to_owned(), json!(false));
+    }
+    request
+}
+
+/// Whether an offer is a machine that is sold without its address.
+fn has_no_address(offer: &Offer) -> bool {
+    offer.attributes.get("public_ipv4").is_some_and(|it| it == "none")
 }
 
 /// Requests that differ from what an offer says in one point each.
@@ -61,6 +70,11 @@ pub(crate) fn others(offer: &Offer) -> Vec<(&'static str, ProvisionRequest)> {
     for at in 0..own.surcharges.len() {
         all.push(change("one surcharge less", &|it| drop(it.surcharges.remove(at))));
         all.push(change("a surcharge twice", &|it| it.surcharges.push(it.surcharges[at].clone())));
+    }
+    if offer.kind == OfferKind::Machine && offer.attributes.contains_key("public_ipv4") {
+        all.push(change("another address", &|it| {
+            it.settings.insert("public_ipv4".to_owned(), json!(has_no_address(offer)));
+        }));
     }
     // What is sold by size is sold in any.
     if matches!(offer.price.charge, fulcrum_core::model::Charge::PerUnit { .. }) {
@@ -96,6 +110,8 @@ fn value(api: &Api, setting: &DeclaredSetting) -> Value {
         ("image" | "network", _) => json!("11111111-2222-3333-4444-555555555556"),
         ("user_data", _) => json!("#!/bin/sh"),
         ("labels", _) => json!({ "team": "shop" }),
+        ("disk", _) => json!("ssd"),
+        ("public_ipv4", _) => json!(setting.value != SettingType::Always(false)),
         ("ssh_keys", _) if setting.value == SettingType::List(Box::new(SettingType::PublicKey)) => {
             json!([KEY])
         }
@@ -111,7 +127,9 @@ fn richest(api: &Api, provider: &dyn Provider, offer: &Offer) -> ProvisionReques
     let of_kind = declared.iter().filter(|it| it.kinds.is_empty() || it.kinds.contains(&request.kind));
     // A network is bought beside it.
     let of_kind = of_kind.filter(|setting| (api.name, setting.name.as_str()) != ("ec2", "network"));
+    let own = std::mem::take(&mut request.settings);
     request.settings = of_kind.map(|setting| (setting.name.clone(), value(api, setting))).collect();
+    request.settings.extend(own);
     request
 }
 
@@ -175,10 +193,12 @@ fn orders(name: &str, sent: &[imitation::Ask], offer: &Offer) {
     let (sku, region) = (offer.sku.as_str(), offer.place.region.as_str());
     match name {
         "ec2" => {
-            assert_eq!((form("InstanceType").as_str(), form("MaxCount").as_str()), (sku, "1"));
+            let kind = sku.trim_end_matches("+no-ipv4");
+            assert_eq!((form("InstanceType").as_str(), form("MaxCount").as_str()), (kind, "1"));
             assert_eq!(form("BlockDeviceMapping.1.Ebs.VolumeSize"), "28", "8 GiB of each machine, and 20");
             assert_eq!(form("BlockDeviceMapping.1.Ebs.VolumeType"), "gp3");
-            assert_eq!(form("NetworkInterface.1.AssociatePublicIpAddress"), "true");
+            let has_address = form("NetworkInterface.1.AssociatePublicIpAddress");
+            assert_eq!(has_address, (!has_no_address(offer)).to_string());
         }
         "exoscale" => assert_eq!(at("/disk-size"), 30, "10 GiB of each machine, and 20"),
         "hetzner" => {

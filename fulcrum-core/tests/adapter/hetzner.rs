@@ -358,7 +358,109 @@ async fn prices_of_the_api_are_offers() {
     let adapter = without.build(folder.path()).expect("an adapter");
     assert_eq!(sold(offers(&adapter).await), lines(&[]));
     let adapter = with.build(folder.path()).expect("an adapter");
-    assert_eq!(sold(offers(&adapter).await), lines(&[charge(8, 50)]));
+    // With an address, and without as a product of its own.
+    let no_address = lines(&[])
+        .map(|(name, charge, none, is_out)| (name.replacen(' ', "+no-ipv4 ", 1), charge, none, is_out));
+    let both: Vec<_> = lines(&[charge(8, 50)]).into_iter().zip(no_address).flat_map(<[_; 2]>::from).collect();
+    assert_eq!(sold(offers(&adapter).await), both);
+}
+
+/// A cloud with prices and labels, which keeps the last server that was ordered.
+fn keeps_one() -> Story {
+    let made = std::sync::Mutex::new(None::<Value>);
+    Story::new(move |request| {
+        let mut made = made.lock().expect("unpoisoned");
+        let body = request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let server = |made: &Option<Value>| made.clone().unwrap_or(Value::Null);
+        let action = json!({ "id": 1, "status": "success", "progress": 100, "error": null,
+            "resources": [{ "id": 7, "type": "server" }] });
+        let (status, reply) = if request.starts_with("POST /servers ") {
+            let asked: Value = serde_json::from_str(body).expect("JSON");
+            let has_address = asked["public_net"]["enable_ipv4"] == true;
+            *made = Some(json!({ "id": 7, "name": asked["name"], "status": "running", "locked": false,
+                "server_type": { "name": asked["server_type"] }, "location": { "name": asked["location"] },
+                "labels": asked["labels"], "private_net": [], "volumes": [],
+                "public_net": { "ipv4": has_address.then(|| json!({ "ip": "192.0.2.7" })), "ipv6": null, "floating_ips": [] } }));
+            (201, json!({ "server": server(&made), "action": action, "next_actions": [] }))
+        } else if request.starts_with("DELETE /servers/7") {
+            *made = None;
+            (200, json!({ "action": action }))
+        } else if request.starts_with("POST /servers/7/actions/change_type") {
+            let asked: Value = serde_json::from_str(body).expect("JSON");
+            made.as_mut().expect("it is there")["server_type"] = json!({ "name": asked["server_type"] });
+            (201, json!({ "action": action }))
+        } else if request.starts_with("GET /servers/7") {
+            match &*made {
+                Some(server) => (200, json!({ "server": server })),
+                None => (404, json!({ "error": { "code": "not_found", "message": "server not found" } })),
+            }
+        } else if request.starts_with("GET /servers") {
+            (
+                200,
+                json!({ "servers": made.iter().collect::<Vec<_>>(), "meta": { "pagination": { "next_page": null } } }),
+            )
+        } else if request.starts_with("GET /actions/1") {
+            (200, json!({ "action": action }))
+        } else {
+            return told(request);
+        };
+        answer(status, &[], &reply.to_string()).into_bytes()
+    })
+}
+
+#[tokio::test]
+async fn a_server_without_an_address_is_a_product_of_its_own() {
+    let server = Server::start(keeps_one()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = HetznerConfig { catalogue: None, ..config(folder.path(), &server.url(), "token") };
+    let adapter = config.build(folder.path()).expect("an adapter");
+    let sold = offers(&adapter).await;
+    let with = |sku: &str, said: Option<bool>| {
+        let offer = sold.iter().find(|offer| offer.sku.as_str() == sku).expect("it is sold");
+        let settings = said.map(|said| ("public_ipv4".to_owned(), json!(said))).into_iter().collect();
+        ProvisionRequest { settings, ..ProvisionRequest::of(offer, 0, "web") }
+    };
+    let paid =
+        |request: ProvisionRequest| ProvisionRequest { surcharges: with("cx23", None).surcharges, ..request };
+    for refused in [
+        with("cx23", Some(false)),
+        with("cx23+no-ipv4", None),
+        with("cx23+no-ipv4", Some(true)),
+        paid(with("cx23+no-ipv4", Some(false))),
+    ] {
+        assert_eq!(word(adapter.provision(&refused, &key()).await), "invalid_request", "{refused:?}");
+    }
+    for (asked, has) in [
+        (with("cx23+no-ipv4", Some(false)), false),
+        (with("cx23", Some(true)), true),
+        (with("cx23", None), true),
+    ] {
+        let key = key();
+        let handle = adapter.provision(&asked, &key).await.expect("accepted");
+        let again = adapter.provision(&asked, &key).await.expect("the same");
+        for handle in [handle, again] {
+            let OperationStatus::Succeeded(Some(made)) = done(&adapter, &handle).await else {
+                panic!("not made")
+            };
+            assert_eq!(
+                (&made.sku, made.attributes.contains_key("public_ipv4")),
+                (&asked.sku, has),
+                "{made:?}"
+            );
+        }
+        let found = adapter.find_by_key(&key).await.expect("looked up").expect("it is there");
+        assert_eq!(found.sku, asked.sku);
+        let [same, other] = if has { ["cax11", "cax11+no-ipv4"] } else { ["cax11+no-ipv4", "cax11"] };
+        let resize = |sku: &str| Action::Resize { sku: sku.parse().expect("a name") };
+        assert_eq!(word(adapter.act(&found.id, &resize(other), &key).await), "invalid_request");
+        let handle = adapter.act(&found.id, &resize(same), &key).await.expect("accepted");
+        let OperationStatus::Succeeded(Some(now)) = done(&adapter, &handle).await else {
+            panic!("not resized")
+        };
+        assert_eq!(now.sku.as_str(), same);
+        let handle = adapter.release(&found.id, &key).await.expect("accepted");
+        assert_eq!(done(&adapter, &handle).await, OperationStatus::Succeeded(None));
+    }
 }
 
 fn live() -> Arc<dyn Transport> {

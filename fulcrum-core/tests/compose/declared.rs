@@ -1,12 +1,15 @@
-//! What a provider cannot give is never planned there: random declarations of settings, against a catalogue and a blueprint that
-//! deny by hand what a second reading of the declarations refuses.
+//! What a provider cannot give is never planned there: random declarations of settings and random offers that decide some of them,
+//! against a catalogue whose offers say by an attribute for each component what a second reading of the declarations admits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     compose::ComposeError,
-    model::{Blueprint, DeclaredSettings, Offer, OfferKind, ProviderId},
+    model::{Blueprint, DeclaredSettings, Offer, OfferKind},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
@@ -16,7 +19,7 @@ use crate::{
     random::{blueprint_with, catalogue, random_offers, seed, solve},
 };
 
-const NAMES: [&str; 4] = ["image", "ports", "disk", "public"];
+const NAMES: [&str; 5] = ["image", "ports", "disk", "public_ipv4", "public"];
 
 fn type_of(name: &str) -> Value {
     match name {
@@ -36,6 +39,7 @@ fn declared(chance: &mut StdRng) -> Vec<Value> {
                 0 => json!(name),
                 1 => json!({ "name": name, "type": type_of(name), "kinds": ["database"] }),
                 2 => json!({ "name": name, "type": type_of(name), "required": true }),
+                3..6 => json!({ "name": name, "type": type_of(name), "portable": true }),
                 _ => json!({ "name": name, "type": type_of(name), "kinds": ["machine", "kubernetes"] }),
             });
         }
@@ -45,9 +49,46 @@ fn declared(chance: &mut StdRng) -> Vec<Value> {
 
 /// A value of the type that such a setting has, or of another one.
 fn value(chance: &mut StdRng, name: &str) -> Value {
-    let right = [json!("x"), json!([22]), json!("ssd"), json!(true)];
+    let right = [
+        json!("x"),
+        json!([22]),
+        json!(["ssd", "hdd"].choose(chance).expect("one")),
+        json!(chance.random_bool(0.5)),
+        json!(true),
+    ];
     let at = NAMES.iter().position(|it| *it == name).unwrap_or_default();
     if chance.random_bool(0.95) { right[at].clone() } else { json!({ "odd": 1 }) }
+}
+
+/// An offer that may tell of its disk and of its address.
+fn marked(chance: &mut StdRng, offer: Offer) -> Offer {
+    let mut attributes = (*offer.attributes).clone();
+    for (name, values) in
+        [("media", &["ssd", "nvme", "hdd"][..]), ("public_ipv4", &["none", "extra", "included"])]
+    {
+        if chance.random_bool(0.6) {
+            attributes.insert(name.to_owned(), (*values.choose(chance).expect("one")).to_owned());
+        }
+    }
+    Offer { attributes: attributes.into(), ..offer }
+}
+
+/// What an offer decides by its attributes, read once more.
+fn is_decided_so(declared: &[Value], offer: &Offer, settings: &serde_json::Map<String, Value>) -> bool {
+    let is_portable =
+        |name: &str| declared.iter().any(|it| it["name"] == json!(name) && it["portable"] == json!(true));
+    let told = |name: &str| offer.attributes.get(name).map_or("", String::as_str);
+    let disk = match (settings.get("disk").and_then(Value::as_str), told("media")) {
+        (Some("ssd"), media) => media == "ssd" || media == "nvme",
+        (Some("hdd"), media) => media == "hdd",
+        _ => true,
+    };
+    let address = match (settings.get("public_ipv4"), told("public_ipv4")) {
+        (_, "") => true,
+        (Some(Value::Bool(false)), told) => told == "none",
+        (_, told) => told != "none",
+    };
+    (disk || !is_portable("disk")) && (address || !is_portable("public_ipv4"))
 }
 
 /// The same by another way: whether a machine with these settings can be had.
@@ -85,12 +126,14 @@ fn prop_what_a_provider_cannot_give_is_never_planned_there() {
     let (mut planned, mut refused, mut denied) = (0, 0, 0);
     for case in 0..120u64 {
         let mut chance = StdRng::seed_from_u64(seed.wrapping_add(case));
-        let offers = random_offers(&mut chance);
+        let offers: Vec<Offer> =
+            random_offers(&mut chance).into_iter().map(|offer| marked(&mut chance, offer)).collect();
+        let mut by_hand: Vec<Offer> = offers.clone();
         let declared: BTreeMap<&str, Vec<Value>> =
             ["acme", "umbra"].into_iter().map(|provider| (provider, declared(&mut chance))).collect();
         let kinds = *[&["share_all"][..], &["unshared"]].choose(&mut chance).expect("one");
         let mut blueprint = blueprint_with(&mut chance, kinds, &mut BTreeMap::new());
-        let mut by_hand = blueprint.clone();
+        let mut twin = blueprint.clone();
         for (name, component) in &mut blueprint.components {
             for setting in NAMES {
                 if chance.random_bool(0.3) {
@@ -99,14 +142,25 @@ fn prop_what_a_provider_cannot_give_is_never_planned_there() {
             }
             let settings: serde_json::Map<String, Value> =
                 component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-            let twin = by_hand.components.get_mut(name).expect("the same");
-            twin.settings = component.settings.clone();
-            for (provider, declared) in &declared {
-                if !is_taken(declared, &settings) {
-                    twin.filter.providers.deny.push(provider.parse().expect("a name"));
-                    denied += 1;
-                }
+            let component_twin = twin.components.get_mut(name).expect("the same");
+            component_twin.settings = component.settings.clone();
+            component_twin.filter.attributes.insert(format!("fits {name}"), "yes".to_owned());
+            for offer in &mut by_hand {
+                let declared = declared.get(offer.place.provider.as_str());
+                let fits = declared.is_none_or(|declared| {
+                    is_taken(declared, &settings) && is_decided_so(declared, offer, &settings)
+                });
+                denied += usize::from(!fits);
+                let mut attributes = (*offer.attributes).clone();
+                attributes.insert(format!("fits {name}"), if fits { "yes" } else { "no" }.to_owned());
+                offer.attributes = attributes.into();
             }
+        }
+        // The other catalogue knows by these attributes alone.
+        for offer in &mut by_hand {
+            let attributes = offer.attributes.iter().filter(|(name, _)| name.starts_with("fits "));
+            offer.attributes =
+                Arc::new(attributes.map(|(name, value)| (name.clone(), value.clone())).collect());
         }
         let context = || {
             format!(
@@ -115,19 +169,16 @@ fn prop_what_a_provider_cannot_give_is_never_planned_there() {
                 serde_json::to_string(&blueprint).expect("JSON")
             )
         };
-        let expected = brute_force(&catalogue(offers.clone()), &by_hand);
+        let expected = brute_force(&catalogue(by_hand.clone()), &twin);
         match solve(&market(&offers, &declared), &blueprint) {
             Ok(plan) => {
                 planned += 1;
                 assert_eq!(Some(vec![plan.objective]), expected, "{}", context());
                 for lease in &plan.leases {
-                    let is_denied = |provider: &ProviderId| {
-                        lease
-                            .replicas
-                            .keys()
-                            .any(|name| by_hand.components[name].filter.providers.deny.contains(provider))
-                    };
-                    assert!(!is_denied(&lease.place.provider), "{}", context());
+                    let offer = by_hand.iter().find(|offer| offer.id() == lease.offer).expect("it is sold");
+                    for name in lease.replicas.keys() {
+                        assert_eq!(offer.attributes[&format!("fits {name}")], "yes", "{}", context());
+                    }
                 }
             }
             Err(ComposeError::Infeasible(set)) => {

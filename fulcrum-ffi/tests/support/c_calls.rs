@@ -19,13 +19,17 @@ use fulcrum::*;
 use crate::{draw::Draw, fault};
 
 /// Calls of one input.
-const MOST_CALLS: usize = 24;
-/// Inputs that share a federation: opening one takes longer than most calls.
-const MOST_SHARED: usize = 64;
+const MOST_CALLS: usize = 16;
+/// Inputs that share a federation: opening one takes longer than most calls, and so does whatever looks at all of its orders.
+const MOST_SHARED: usize = 24;
 /// Calls that take little time, by their numbers.
 const CHEAP: [usize; 14] = [0, 2, 3, 4, 7, 8, 9, 10, 24, 14, 15, 19, 20, 23];
 /// Federations that an input opens. A new ledger takes most of the time, as it makes its tables.
 const MOST_OPENED: usize = 1;
+/// Times that an input reconciles: all that the others have bought is looked at.
+const MOST_RECONCILED: usize = 1;
+/// Purchases that an input waits for.
+const MOST_PURCHASES: usize = 2;
 /// Handles of one sort that an input holds at once.
 const MOST_HANDLES: usize = 8;
 
@@ -155,6 +159,8 @@ struct Pool<'a> {
     texts: Vec<*mut fulcrum_text>,
     waiting: Vec<Receiver<()>>,
     opened: usize,
+    reconciled: usize,
+    purchased: usize,
     well: usize,
 }
 
@@ -179,6 +185,8 @@ pub fn c_calls(bytes: &[u8]) -> bool {
         texts: Vec::new(),
         waiting: Vec::new(),
         opened: 0,
+        reconciled: 0,
+        purchased: 0,
         well: 0,
     };
     for _ in 0..MOST_CALLS {
@@ -348,6 +356,7 @@ impl<'a> Pool<'a> {
             0 | 1 => self.compose(),
             2 => self.read_plan(),
             3 => self.make_plan(),
+            4 | 5 if self.purchased == MOST_PURCHASES => {}
             4 | 5 => self.purchase(),
             6 => self.purchase_async(),
             7 => self.read_order(),
@@ -355,6 +364,7 @@ impl<'a> Pool<'a> {
             9 => self.cancel(),
             10 => self.operate(),
             11 => self.lists(),
+            12 if self.reconciled == MOST_RECONCILED => {}
             12 => self.reconcile(),
             13 => self.questions(),
             14 => self.texts(),
@@ -461,6 +471,7 @@ impl<'a> Pool<'a> {
     }
 
     fn purchase(&mut self) {
+        self.purchased += 1;
         let (federation, plan, policy) = (self.federation(), self.plan(), self.policy());
         let (id, approved) = (self.id_for_new(), self.text());
         let (at, length) = lent(&policy);
@@ -652,6 +663,7 @@ impl<'a> Pool<'a> {
     }
 
     fn reconcile(&mut self) {
+        self.reconciled += 1;
         let (federation, policy) = (self.federation(), self.policy());
         let (at, length) = lent(&policy);
         // SAFETY: all pointers live until the call returns.

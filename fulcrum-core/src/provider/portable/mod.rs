@@ -5,12 +5,14 @@
 //! | `image` | the newest official image of an operating system ([`System`]), or what it is called there |
 //! | `ssh_keys`, `hostname`, `user_data` | the API's own fields, else one cloud-init document ([`FirstBoot`]) |
 //! | `labels` | labels, tags or metadata |
+//! | `public_ipv4`, `disk` | the product that has it: an offer with or without an address, with an SSD or not |
 //! | `attach`, `targets`, `network` | the provider's own ids of the services that a component names |
 //! | `listen`, `cidr`, `firewall`, `bucket`, … | the fields of load balancers, networks and buckets (`kinds.rs`) |
 
 mod cidr;
 mod first_boot;
 mod kinds;
+mod offer_attributes;
 #[cfg(feature = "ec2")]
 mod password;
 mod system;
@@ -27,10 +29,16 @@ pub(in crate::provider) use self::{
         attach, bucket, check, check_version, cidr, database_engine, firewall, listen, network_of, nodes_of,
         ports, protocol, target_port, targets, version, versioning,
     },
+    offer_attributes::{
+        NO_ADDRESS_LABEL, check_same_address, has_address, machine_type, sku_without_address, with_media,
+        without_address,
+    },
     system::System,
 };
 use crate::model::{
-    DeclaredSetting, DeclaredSettings, OfferKind, Relation, SettingType, Settings, setting_text,
+    DeclaredSetting, DeclaredSettings, OfferKind, Relation, SettingType, Settings,
+    offer_settings::{DISK, PUBLIC_IPV4},
+    setting_text,
 };
 
 /// `image` of machines, and what an adapter makes of it.
@@ -63,6 +71,20 @@ pub(in crate::provider) fn labels_of_kinds(kinds: impl Into<Vec<OfferKind>>, abo
     DeclaredSetting::new("labels", SettingType::Labels).of(kinds).portable().about(about)
 }
 
+/// `public_ipv4` of machines.
+pub(in crate::provider) fn public_ipv4(value: SettingType, about: &str) -> DeclaredSetting {
+    word(PUBLIC_IPV4, value, about)
+}
+
+/// `disk` of some kinds: what it is made of, which the offers tell.
+pub(in crate::provider) fn disk(kinds: impl Into<Vec<OfferKind>>) -> DeclaredSetting {
+    let media = SettingType::Choice(["ssd", "hdd"].map(str::to_owned).to_vec());
+    DeclaredSetting::new(DISK, media)
+        .of(kinds)
+        .portable()
+        .about("what the disk is made of, as the offer tells")
+}
+
 fn word(name: &str, value: SettingType, about: &str) -> DeclaredSetting {
     DeclaredSetting::new(name, value).of([OfferKind::Machine]).portable().about(about)
 }
@@ -89,6 +111,7 @@ pub fn portable_settings() -> DeclaredSettings {
         image("an operating system, such as debian-13"),
         ssh_keys(SettingType::PublicKey, "who may log in"),
         user_data("a document for cloud-init"),
+        public_ipv4(SettingType::Boolean, "whether it has a public IPv4 address"),
         nodes_of(),
     ];
     let of_others = [
@@ -97,6 +120,7 @@ pub fn portable_settings() -> DeclaredSettings {
         check(),
         cidr("the network's range of addresses"),
         database_engine(SettingType::Text),
+        disk([OfferKind::Machine, OfferKind::BlockStorage, OfferKind::Database]),
         firewall("what may come in from outside"),
         labels_of_kinds(all, "the customer's own words"),
         listen(),

@@ -16,6 +16,7 @@ use crate::{
             common::{CallErrors, Goal, RUNNING, failed_for},
             operation_owner::OperationOwner,
         },
+        portable::{check_same_address, machine_type},
     },
 };
 
@@ -47,12 +48,15 @@ pub(super) async fn act(cloud: &Cloud, target: &ResourceRef, action: &Action) ->
             )
         }
         Action::Resize { sku } => {
-            let is_so = instance.kind == *sku;
+            check_same_address(&services::sku_of(&instance), sku)
+                .map_err(|why| cloud.invalid_request(call, why))?;
+            let wanted = machine_type(sku);
+            let is_so = instance.kind.as_str() == wanted;
             if !is_so && state != "stopped" {
                 let message = format!("the machine is {state}; stop it before a resize");
                 return Err(cloud.error(call, ErrorKind::Conflict { message }));
             }
-            let fields = [("InstanceId", target.id.as_str()), ("InstanceType.Value", sku.as_str())];
+            let fields = [("InstanceId", target.id.as_str()), ("InstanceType.Value", wanted)];
             let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let request = mutation(call, "ModifyInstanceAttribute", &fields).for_sku(sku);
             (Handle::Act(target.clone(), Goal::Sku(sku.clone())), is_so, request)
@@ -149,7 +153,7 @@ pub(super) async fn poll(
     let is_done = match operation {
         Handle::Provision(_) | Handle::Act(_, Goal::Running) => state == "running",
         Handle::Act(_, Goal::Stopped) => state == "stopped",
-        Handle::Act(_, Goal::Sku(sku)) => instance.kind == *sku,
+        Handle::Act(_, Goal::Sku(sku)) => instance.kind.as_str() == machine_type(sku),
         Handle::Act(_, Goal::Any) | Handle::Release(_) | Handle::ReleaseVolume(_) | Handle::Nothing => true,
     };
     let is_made = matches!(operation, Handle::Provision(_));

@@ -108,7 +108,7 @@ impl Ec2 {
             secrets: kinds::secrets(&cloud),
             accept: cloud.config.accept,
             ..capabilities(cloud.config.client_token, cloud.config.list_lag_ms, &cloud.config.kinds)
-                .with_public_ipv4(cloud.config.public_ip)
+                .with_public_ipv4(cloud.config.public_ip, true)
         };
         let cloud = Arc::new(cloud);
         let kit = Kit::new(cloud.clone(), kinds::products(), cloud.config.kinds.clone());

@@ -7,6 +7,7 @@ use crate::{
     model::{Charge, Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, RejectedRow, Result,
+        portable::{machine_type, with_media, without_address},
         surcharges::{NO_ADDRESS, ipv4_of, with_least_disk, with_row},
     },
 };
@@ -33,7 +34,7 @@ async fn list_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let zones = cloud.zones(region, call).await?;
     let mut offers = Vec::new();
     for offer in cloud.listed.iter().filter(is_sold) {
-        match (offer.kind, types.get(offer.sku.as_str())) {
+        match (offer.kind, types.get(machine_type(&offer.sku))) {
             (OfferKind::Machine, Some(kind)) => {
                 offers.extend(in_zones(&with_cloud_sizes(offer, kind), &zones))
             }
@@ -53,12 +54,12 @@ pub(super) fn sold_rows(listed: &[Offer], config: &Ec2Config) -> (Vec<Offer>, Ve
         if !config.kinds.contains(&offer.kind) || offer.price.purchase_option != PurchaseOption::OnDemand {
             continue;
         }
-        let row = match offer.kind {
-            OfferKind::Machine => with_parts(listed, offer, config),
-            _ => by_itself(listed, offer, config),
+        let rows = match offer.kind {
+            OfferKind::Machine => machines(listed, offer, config),
+            _ => by_itself(listed, offer, config).map(|offer| vec![offer]),
         };
-        match row {
-            Ok(offer) => sold.push(offer),
+        match rows {
+            Ok(offers) => sold.extend(offers),
             Err(why) => rejected.push(RejectedRow::new(offer.id(), why)),
         }
     }
@@ -70,7 +71,7 @@ fn by_itself(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offe
     let is_by_size = matches!(offer.price.charge, Charge::PerUnit { .. });
     let product = match offer.kind {
         OfferKind::BlockStorage if PRICED_BY_SIZE.contains(&offer.sku.as_str()) && is_by_size => {
-            return Ok(offer.clone());
+            return Ok(with_media(offer.clone(), media_of(offer.sku.as_str())));
         }
         OfferKind::BlockStorage => {
             return Err(format!(
@@ -155,19 +156,39 @@ const NETWORK_LOAD_BALANCER: &str = "network";
 const STANDARD_STORAGE: &str = "standard";
 const PRIVATE_NETWORK: &str = "vpc";
 
-fn with_parts(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer, String> {
-    let mut sold = offer.clone();
+/// A machine with its system disk, and with its address if machines get one; then also without.
+fn machines(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Vec<Offer>, String> {
     check_disk(listed, offer)?;
-    if config.public_ip {
-        let address = ipv4_of(listed, &offer.place).ok_or_else(|| NO_ADDRESS.to_owned())?;
-        sold = with_row(sold, address);
-    }
-    if sold.capacity.disk_gib == 0 && sold.elastic_disk.is_none() {
+    if offer.capacity.disk_gib == 0 && offer.elastic_disk.is_none() {
         let why = "its system disk has no price: the price table has no block storage in its region";
         return Err(why.to_owned());
     }
-    let least = config.least_disk_gib.max(1);
-    with_least_disk(sold, least, least).ok_or_else(|| "its least disk cannot be priced".to_owned())
+    let complete = |offer: Offer| {
+        let least = config.least_disk_gib.max(1);
+        let media = media_of(system_disk_type(&offer, config));
+        with_least_disk(with_media(offer, media), least, least)
+            .ok_or_else(|| "its least disk cannot be priced".to_owned())
+    };
+    if !config.public_ip {
+        return complete(offer.clone()).map(|offer| vec![offer]);
+    }
+    let address = ipv4_of(listed, &offer.place).ok_or_else(|| NO_ADDRESS.to_owned())?;
+    let all = [Some(with_row(offer.clone(), address)), without_address(offer)];
+    all.into_iter().flatten().map(complete).collect()
+}
+
+/// The cloud's name of the type of a machine's system disk.
+pub(super) fn system_disk_type<'a>(offer: &'a Offer, config: &'a Ec2Config) -> &'a str {
+    let sku = offer.elastic_disk.as_ref().map(|disk| disk.sku.as_str());
+    sku.filter(|sku| PRICED_BY_SIZE.contains(sku)).unwrap_or(&config.volume_type)
+}
+
+/// What disks of a type are made of.
+fn media_of(volume_type: &str) -> &'static str {
+    match volume_type {
+        "standard" | "st1" | "sc1" => "hdd",
+        _ => "ssd",
+    }
 }
 
 /// Checks that the priced disk is the ordered one. A row with the name of a disk type is that type. A row with another name is

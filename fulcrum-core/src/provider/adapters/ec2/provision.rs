@@ -6,7 +6,7 @@ use super::{
     Ec2Config,
     client::{Cloud, mutation},
     handle::{Handle, ResourceRef},
-    offers::PRICED_BY_SIZE,
+    offers::{PRICED_BY_SIZE, system_disk_type},
     services::key_of,
     subnets,
     tags::{KEY_TAG, ZONE_TAG},
@@ -69,8 +69,7 @@ impl Disk {
         let gib = offer.capacity.disk_gib.checked_add(request.size_gib);
         let gib =
             gib.ok_or_else(|| format!("{} GiB is not a valid disk size; ask for less", request.size_gib))?;
-        let sku = offer.elastic_disk.as_ref().map(|disk| disk.sku.as_str());
-        let kind = sku.filter(|sku| PRICED_BY_SIZE.contains(sku)).unwrap_or(&config.volume_type);
+        let kind = system_disk_type(offer, config);
         if !PRICED_BY_SIZE.contains(&kind) {
             return Err(format!(
                 "a disk of the type {kind} is not priced by its size alone; set `volume_type` to one of {}",
@@ -90,6 +89,8 @@ pub(super) async fn provision(
     let call = Call::Provision;
     let offer = cloud.offer_of(request, call).await?;
     let (config, region) = (&cloud.config, &request.place.region);
+    let has_address =
+        portable::has_address(request, config.public_ip).map_err(|why| cloud.invalid_request(call, why))?;
     let setting =
         |name: &str, otherwise: &Option<String>| request.setting(name).or_else(|| otherwise.clone());
     let image = setting("image", &config.image).ok_or_else(|| {
@@ -117,14 +118,19 @@ pub(super) async fn provision(
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut put = |name: &str, value: String| fields.push((name.to_owned(), value));
     put("ImageId", image);
-    put("InstanceType", request.sku.to_string());
+    put("InstanceType", portable::machine_type(&request.sku).to_owned());
     put("MinCount", "1".to_owned());
     put("MaxCount", "1".to_owned());
     put("ClientToken", key.to_string());
     put("TagSpecification.1.ResourceType", "instance".to_owned());
     let zone = request.place.zone.as_ref();
-    let tags =
-        [(KEY_TAG, Some(key.to_string())), ("Name", Some(name)), (ZONE_TAG, zone.map(ToString::to_string))];
+    let own = (has_address != config.public_ip).then(|| "true".to_owned());
+    let tags = [
+        (KEY_TAG, Some(key.to_string())),
+        ("Name", Some(name)),
+        (ZONE_TAG, zone.map(ToString::to_string)),
+        (portable::NO_ADDRESS_LABEL, own),
+    ];
     let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), value));
     let labels = portable::labels_of(&request.settings);
     // A customer's own `Name` stands in the place of ours.
@@ -150,7 +156,7 @@ pub(super) async fn provision(
     // A public address is a property of the network interface, and so the interface must be given in full.
     put("NetworkInterface.1.DeviceIndex", "0".to_owned());
     put("NetworkInterface.1.DeleteOnTermination", "true".to_owned());
-    put("NetworkInterface.1.AssociatePublicIpAddress", config.public_ip.to_string());
+    put("NetworkInterface.1.AssociatePublicIpAddress", has_address.to_string());
     if let Some(subnet) = subnet {
         put("NetworkInterface.1.SubnetId", subnet);
     }

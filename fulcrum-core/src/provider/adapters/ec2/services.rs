@@ -12,8 +12,12 @@ use super::{
     volumes, wire,
 };
 use crate::{
-    model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, ZoneId},
-    provider::{Call, ErrorKind, Result, adapters::common::CallErrors},
+    model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId},
+    provider::{
+        Call, ErrorKind, Result,
+        adapters::common::CallErrors,
+        portable::{NO_ADDRESS_LABEL, sku_without_address},
+    },
 };
 
 fn exists(instance: &wire::Instance) -> bool {
@@ -137,6 +141,13 @@ pub(super) fn key_of(instance: &wire::Instance) -> Option<IdempotencyKey> {
     IdempotencyKey::new(instance.tags.get(KEY_TAG)?).ok()
 }
 
+/// The product code of a machine.
+pub(super) fn sku_of(instance: &wire::Instance) -> SkuId {
+    let is_without = instance.tags.contains_key(NO_ADDRESS_LABEL);
+    let without = || sku_without_address(instance.kind.as_str());
+    is_without.then(without).flatten().unwrap_or_else(|| instance.kind.clone())
+}
+
 fn status_of(state: &str) -> ServiceStatus {
     match state {
         // A machine that is stopping still runs.
@@ -176,7 +187,7 @@ pub(super) fn service_of(
         id: target.service().ok_or_else(|| odd("has an id that is not valid"))?,
         provider: cloud.id().clone(),
         key: key_of(instance),
-        sku: instance.kind.clone(),
+        sku: sku_of(instance),
         place: Place { zone, ..place.clone() },
         status: status_of(&instance.state),
         attributes,

@@ -93,7 +93,9 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             [
                 portable::hostname("by cloud-init"),
                 portable::image("the newest public template of that system; or the name or id of a template"),
+                portable::disk([OfferKind::Machine]),
                 portable::labels("labels of the instance"),
+                portable::public_ipv4(SettingType::Boolean, "the instance's address, which costs nothing"),
                 portable::own(
                     "security_groups",
                     SettingType::List(Box::new(SettingType::Text)),
@@ -170,7 +172,9 @@ impl Exoscale {
             id: config.id.clone(),
             capabilities: Capabilities {
                 places: Some(zones.keys().map(ToString::to_string).collect()),
-                ..capabilities(config.list_lag_ms).with_public_ipv4(config.public_ip).accepting(config.accept)
+                ..capabilities(config.list_lag_ms)
+                    .with_public_ipv4(config.public_ip, true)
+                    .accepting(config.accept)
             },
             zones: Arc::new(zones),
             settings: Arc::new(Settings {

@@ -13,6 +13,7 @@ use crate::{
     provider::{
         Call, OfferFilter, OfferStream, Result,
         http::{Request, bounded},
+        portable::with_media,
         surcharges::with_least_disk,
     },
 };
@@ -69,6 +70,8 @@ impl Exoscale {
 
 /// A machine of the table with its least disk.
 pub(super) fn with_disk(offer: Offer) -> Result<Offer, String> {
+    // Local disks are SSDs.
+    let offer = with_media(offer, "ssd");
     match (offer.capacity.disk_gib, &offer.elastic_disk) {
         (0, None) => {
             Err("its disk has no price: the price table has no block storage in its zone".to_owned())

@@ -126,13 +126,17 @@ impl Exoscale {
         let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
         let mut labels = portable::labels_of(&request.settings);
         labels.insert(KEY_LABEL.to_owned(), key.to_string());
+        let has_address = match request.setting("public_ipv4") {
+            Some(text) => self.settings.public_ip && text == "true",
+            None => self.settings.public_ip,
+        };
         let mut instance = json!({
             "name": request.name,
             "instance-type": { "id": kind.id },
             "template": { "id": self.template_id(zone, &image).await? },
             "disk-size": disk_gib,
             "labels": labels,
-            "public-ip-assignment": if self.settings.public_ip { "inet4" } else { "none" },
+            "public-ip-assignment": if has_address { "inet4" } else { "none" },
             "auto-start": true,
         });
         if !boot.named_keys.is_empty() {

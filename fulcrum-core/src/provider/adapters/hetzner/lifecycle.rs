@@ -17,6 +17,7 @@ use crate::{
             operation_owner::OperationOwner,
         },
         http::Request,
+        portable::{check_same_address, machine_type},
     },
 };
 
@@ -39,8 +40,11 @@ impl Hetzner {
             Action::Stop => (Some(self.post_action(id, "shutdown", &nothing).await?), Goal::Stopped),
             // The disk keeps its size, so that the server can be made smaller again.
             Action::Resize { sku } => {
-                let body = json!({ "server_type": sku, "upgrade_disk": false });
-                let begun = match server.server_type.name == sku.as_str() {
+                let wanted = machine_type(sku);
+                let has = self.sku_of(&server).map_err(|error| self.protocol_error(call, &error))?;
+                check_same_address(&has, sku).map_err(|why| self.invalid_request(call, why))?;
+                let body = json!({ "server_type": wanted, "upgrade_disk": false });
+                let begun = match server.server_type.name == wanted {
                     true => None,
                     false => Some(self.post_action(id, "change_type", &body).await?),
                 };
@@ -216,7 +220,7 @@ impl Hetzner {
             Goal::Any => true,
             Goal::Running => status == "running",
             Goal::Stopped => status == "off",
-            Goal::Sku(sku) => kind == sku.as_str(),
+            Goal::Sku(sku) => kind == machine_type(sku),
         };
         if is_so {
             return Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &server)?)));

@@ -24,8 +24,8 @@ use self::{
 };
 use crate::{
     model::{
-        Action, IdempotencyKey, Offer, Place, ProviderId, Service, ServiceId, ServiceStatus, SettingType,
-        map_of, parse_json,
+        Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, Service, ServiceId, ServiceStatus,
+        SettingType, map_of, parse_json,
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -100,6 +100,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
                 portable::image(
                     "the cloud's own image of that system; or the name of an image, or the id of a snapshot",
                 ),
+                portable::disk([OfferKind::Machine]),
                 portable::labels("labels of the server"),
                 portable::own(
                     "networks",
@@ -110,6 +111,10 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
                     "placement_group",
                     SettingType::List(Box::new(SettingType::Number)),
                     "the id of a placement group",
+                ),
+                portable::public_ipv4(
+                    SettingType::Boolean,
+                    "the server's IPv4 address; without one it is a product of its own",
                 ),
                 portable::ssh_keys(
                     SettingType::Text,
@@ -164,7 +169,7 @@ impl Hetzner {
             id: config.id.clone(),
             client,
             capabilities: capabilities(config.list_lag_ms)
-                .with_public_ipv4(config.public_ipv4)
+                .with_public_ipv4(config.public_ipv4, config.catalogue.is_none())
                 .accepting(config.accept),
             settings: Arc::new(Settings {
                 image: config.image.clone(),

@@ -18,10 +18,14 @@ use crate::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
         adapters::common::CallErrors,
         http::{Page, Request, bounded, paginate},
+        portable::{with_media, without_address},
         surcharges::{NO_ADDRESS, ipv4_of, with, with_row},
         table::{Row, Table},
     },
 };
+
+/// All servers have SSDs.
+const DISKS: &str = "media=ssd";
 
 pub(super) fn offers(hetzner: &Hetzner, filter: &OfferFilter) -> OfferStream {
     let (id, hetzner, filter) = (hetzner.id.clone(), hetzner.clone(), filter.clone());
@@ -118,10 +122,9 @@ fn from_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Resul
                 currency: pricing.currency.clone(),
                 tax: "net".to_owned(),
                 stock,
-                attributes: if kind.cpu_type.is_empty() {
-                    String::new()
-                } else {
-                    format!("cpu={}", kind.cpu_type)
+                attributes: match kind.cpu_type.as_str() {
+                    "" => DISKS.to_owned(),
+                    cpu => format!("cpu={cpu};{DISKS}"),
                 },
                 observed: Some(jiff::tz::Offset::UTC.to_datetime(now).date()),
                 source: "GET /v1/server_types".to_owned(),
@@ -147,11 +150,15 @@ fn from_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Resul
         };
         surcharges.insert(location, Surcharge { sku: ipv4(), price });
     }
-    let with_address = |offer: Offer| match surcharges.get(offer.place.region.as_str()) {
-        Some(address) => with(offer, address.clone()),
-        None => offer,
+    let each = |offer: Offer| match surcharges.get(offer.place.region.as_str()) {
+        // The label that tells such a server is the API's own: clouds with tables may keep no labels.
+        Some(address) => {
+            let without = without_address(&offer);
+            [Some(with(offer, address.clone())), without]
+        }
+        None => [Some(offer), None],
     };
-    Ok(table.into_listed().into_iter().map(with_address).collect())
+    Ok(table.into_listed().into_iter().flat_map(each).flatten().collect())
 }
 
 /// The SKU of an IPv4 address in the provider's price list.
@@ -169,7 +176,7 @@ pub(super) fn sold_rows(listed: Vec<Offer>, public_ipv4: bool) -> (Vec<Offer>, V
         if !is_sold {
             continue;
         }
-        let offer = Offer { elastic_disk: None, ..offer.clone() };
+        let offer = with_media(Offer { elastic_disk: None, ..offer.clone() }, "ssd");
         if !public_ipv4 {
             sold.push(offer);
             continue;

@@ -48,6 +48,7 @@ const MAX_USER_DATA_BYTES: usize = 32 << 10;
 impl Hetzner {
     /// Checks that a request is for exactly one offer of this adapter.
     fn check_request(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
+        let has_address = self.has_address(request)?;
         if self.is_table {
             return find_exact(request, self.listed.iter()).map(drop);
         }
@@ -59,8 +60,14 @@ impl Hetzner {
         };
         let (address, mut sold) =
             (offers::ipv4(), Sold::on_demand(OfferKind::Machine, place.ok_or_else(unknown)?));
-        sold.surcharges.extend(self.settings.public_ipv4.then_some(&address));
+        sold.surcharges.extend(has_address.then_some(&address));
         check_exact(request, &sold)
+    }
+
+    /// Whether the server of a request gets an IPv4 address.
+    fn has_address(&self, request: &ProvisionRequest) -> Result<bool, ErrorKind> {
+        portable::has_address(request, self.settings.public_ipv4)
+            .map_err(|message| ErrorKind::InvalidRequest { message })
     }
 
     /// The name or id of the image that a request boots.
@@ -102,6 +109,10 @@ impl Hetzner {
         if !name.is_empty() {
             labels.insert("fulcrum-name".to_owned(), name.to_owned());
         }
+        let has_address = self.has_address(request).map_err(invalid)?;
+        if has_address != self.settings.public_ipv4 {
+            labels.insert(portable::NO_ADDRESS_LABEL.to_owned(), String::new());
+        }
         let placement_group = match numbers("placement_group")?.as_slice() {
             [] => None,
             [one] => Some(*one),
@@ -112,12 +123,12 @@ impl Hetzner {
         };
         Ok(NewServer {
             name: key.as_str(),
-            server_type: request.sku.as_str(),
+            server_type: portable::machine_type(&request.sku),
             image: self.image_of(request),
             location: request.place.region.as_str(),
             start_after_create: true,
             labels,
-            public_net: PublicNet { enable_ipv4: self.settings.public_ipv4, enable_ipv6: true },
+            public_net: PublicNet { enable_ipv4: has_address, enable_ipv6: true },
             user_data: boot.document(MAX_USER_DATA_BYTES).map_err(invalid)?,
             ssh_keys: boot.named_keys,
             networks: numbers("networks")?,

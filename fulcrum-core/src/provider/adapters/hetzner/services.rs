@@ -8,11 +8,12 @@ use super::{
     wire::{self, Meta, Server, ServerReply, Servers},
 };
 use crate::{
-    model::{IdempotencyKey, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId, map_of},
+    model::{IdempotencyKey, InvalidId, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId, map_of},
     provider::{
         Call, Result,
         adapters::common::{CallErrors, KEY_LABEL},
         http::{Page, Request, paginate},
+        portable::{NO_ADDRESS_LABEL, sku_without_address},
         table::RegionDocument,
     },
 };
@@ -95,13 +96,23 @@ impl Hetzner {
             id: ServiceId::new(server.id.to_string()).map_err(|error| odd(&error.to_string()))?,
             provider: self.id.clone(),
             key: key_of(server),
-            sku: SkuId::new(&server.server_type.name).map_err(|error| odd(&error.to_string()))?,
+            sku: self.sku_of(server).map_err(|error| odd(&error.to_string()))?,
             place: place
                 .ok_or_else(|| odd(&format!("the location {}, which is not known", location.name)))?
                 .clone(),
             status: status(&server.status),
             attributes: map_of(attributes),
         })
+    }
+
+    /// The product code of a server.
+    pub(super) fn sku_of(&self, server: &Server) -> Result<SkuId, InvalidId> {
+        let name = &server.server_type.name;
+        let is_without = server.labels.contains_key(NO_ADDRESS_LABEL);
+        match sku_without_address(name).filter(|_| is_without) {
+            Some(sku) => Ok(sku),
+            None => SkuId::new(name),
+        }
     }
 
     /// The service with a key; none after proof of absence.

@@ -89,6 +89,7 @@ pub fn capabilities(list_lag_ms: u64, kinds: &BTreeSet<OfferKind>) -> Capabiliti
                 portable::hostname("by cloud-init"),
                 portable::image("what the configuration's `images` says; the newest image of that name; else the newest with `os_distro` and `os_version`; or an id"),
                 portable::own("key_name", SettingType::Text, "the name of a key pair"),
+                portable::disk([OfferKind::Machine, OfferKind::BlockStorage]),
                 portable::labels("metadata of the server"),
                 portable::network_of([OfferKind::Machine], "the private network; or the name or id of a network"),
                 portable::own("security_groups", SettingType::List(Box::new(SettingType::Text)), "names of security groups"),

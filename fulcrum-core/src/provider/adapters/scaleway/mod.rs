@@ -23,8 +23,8 @@ use async_trait::async_trait;
 use self::handle::{Handle, VolumeRef};
 use crate::{
     model::{
-        Action, IdempotencyKey, Offer, ProviderId, Service, ServiceId, SettingType, ZoneId, map_of,
-        parse_json,
+        Action, IdempotencyKey, Offer, OfferKind, ProviderId, Service, ServiceId, SettingType, ZoneId,
+        map_of, parse_json,
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -99,7 +99,9 @@ pub fn capabilities() -> Capabilities {
             [
                 portable::hostname("the name of the server"),
                 portable::image("the marketplace's image of that system; or a label of the marketplace, or the id of an image"),
+                portable::disk([OfferKind::Machine]),
                 portable::labels("tags of the server, as `name=value`"),
+                portable::public_ipv4(SettingType::Always(true), "the server's flexible address; by `public_ip` of the configuration"),
                 portable::ssh_keys(SettingType::PublicKey, "tags of the server, as `AUTHORIZED_KEY=…`"),
             ]
             .into_iter()
@@ -150,7 +152,7 @@ impl Scaleway {
             client,
             capabilities: Capabilities {
                 places: Some(zones.iter().map(ToString::to_string).collect()),
-                ..capabilities().with_public_ipv4(config.public_ip).accepting(config.accept)
+                ..capabilities().with_public_ipv4(config.public_ip, false).accepting(config.accept)
             },
             zones,
             settings: Arc::new(Settings {

@@ -16,6 +16,7 @@ use crate::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
         adapters::common::CallErrors,
         http::{Page, Request, Response, bounded, paginate},
+        portable::with_media,
         surcharges::{ipv4_of, with_least_disk, with_row},
         table::{Row, Table},
     },
@@ -137,7 +138,9 @@ fn with_parts(scaleway: &Scaleway, offer: Offer) -> Result<Offer, &'static str> 
             );
         }
     };
-    with_least_disk(offer, MIN_DISK_GIB, BILLED_DISK_GIB).ok_or("its disk cannot be priced")
+    // Block storage is on SSDs.
+    with_least_disk(with_media(offer, "ssd"), MIN_DISK_GIB, BILLED_DISK_GIB)
+        .ok_or("its disk cannot be priced")
 }
 
 /// The next page, if this one names one.

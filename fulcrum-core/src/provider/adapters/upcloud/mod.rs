@@ -21,8 +21,8 @@ use iso_currency::Currency;
 use self::handle::{Handle, disk_of, server_of};
 use crate::{
     model::{
-        Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, SettingType, map_of,
-        parse_json,
+        Action, IdempotencyKey, OfferKind, ProviderId, Service, ServiceId, ServiceStatus, SettingType,
+        map_of, parse_json,
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -89,7 +89,9 @@ pub fn capabilities() -> Capabilities {
             [
                 portable::hostname("the name of the host"),
                 portable::image("the public template of that system; or the id of a storage"),
+                portable::disk([OfferKind::Machine]),
                 portable::labels("labels of the server"),
+                portable::public_ipv4(SettingType::Always(true), "plans include an address"),
                 portable::ssh_keys(SettingType::PublicKey, "keys of the user"),
                 portable::own("user", SettingType::Text, "the user who logs in"),
                 portable::user_data("as it is"),

@@ -88,6 +88,7 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
                 currency: upcloud.settings.currency.code().to_owned(),
                 tax: "net".to_owned(),
                 observed: Some(today),
+                attributes: format!("media={}", media_of(plan)),
                 source: "GET /1.3/price".to_owned(),
                 ..Row::default()
             });
@@ -97,6 +98,14 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
     rejected.extend(table.rejected.iter().cloned());
     upcloud.rejected.set(rejected);
     Ok(table.into_listed())
+}
+
+/// What the disk of a plan is made of, by its tier.
+fn media_of(plan: &Plan) -> &'static str {
+    match plan.storage_tier.as_deref() {
+        Some("hdd" | "archive") => "hdd",
+        _ => "ssd",
+    }
 }
 
 /// The price of one piece by the hour and by the month.

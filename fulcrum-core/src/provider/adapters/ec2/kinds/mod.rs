@@ -76,7 +76,12 @@ pub(super) fn settings() -> Vec<DeclaredSetting> {
             "what the configuration's `images` says; at AWS, the newest image of the system's own publisher; or the id of an image",
         ),
         portable::own("key_name", SettingType::Text, "the name of a key pair"),
+        portable::disk([OfferKind::Machine, OfferKind::BlockStorage]),
         portable::labels("tags of the machine"),
+        portable::public_ipv4(
+            SettingType::Boolean,
+            "the machine's address; without one it is a product of its own",
+        ),
         portable::own(
             "security_groups",
             SettingType::List(Box::new(SettingType::Text)),
