@@ -31,7 +31,7 @@ const KINDS: [OfferKind; 6] = [
 ];
 
 /// A cloud that sells every kind.
-fn cloud(desk: &Desk, change: Value) -> Ec2 {
+pub(crate) fn cloud(desk: &Desk, change: Value) -> Ec2 {
     let mut all = json!({
         "kinds": ec2::all_kinds(),
         "endpoints": { "elasticloadbalancing": desk.endpoint, "rds": desk.endpoint, "s3": desk.endpoint },
@@ -588,4 +588,23 @@ fn python(peer: &peers::Peer, script: &str) -> String {
     let output = python.args(["-c", script]).envs(&peer.env).output().expect("python runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A cloud of which only the buckets are bought: its other APIs are not asked, and need not exist.
+#[tokio::test]
+async fn buckets_alone_need_no_other_api() {
+    let Some((peer, desk)) = moto() else { return };
+    // Nobody listens at the address of EC2.
+    let config = json!({ "kinds": ["object_storage"], "endpoint": "http://127.0.0.1:9", "endpoints": { "s3": desk.endpoint } });
+    let cloud: Arc<dyn Provider> = Arc::new(desk.cloud(config));
+    let offers = peers::orders::offers(&*cloud).await;
+    assert_eq!(offers.iter().map(|offer| offer.kind).collect::<Vec<_>>(), [OfferKind::ObjectStorage]);
+    let request =
+        request(&*cloud, OfferKind::ObjectStorage, json!({ "bucket": "files", "versioning": true })).await;
+    let report =
+        check_provider(cloud.clone(), SuiteConfig::new(Some(request), Duration::from_secs(30))).await;
+    println!("{report}");
+    assert!(report.is_passed(), "{report}");
+    assert_eq!(left(&*cloud).await, []);
+    assert_eq!(python(&peer, COUNT), "0 0 0 0 0 0 0 0 0\n", "nothing is left");
 }

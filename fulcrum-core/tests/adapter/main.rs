@@ -73,6 +73,7 @@ mod seed;
 #[cfg(feature = "adapters")]
 mod shipped_tables;
 #[cfg(feature = "adapters")]
+mod terraform;
 mod unreadable_rows;
 #[cfg(feature = "adapters")]
 mod unretrievable_instances;

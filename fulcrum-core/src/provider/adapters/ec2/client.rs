@@ -17,7 +17,7 @@ use super::{
     wire::{self, InstanceType, ListPage, Xml},
 };
 use crate::{
-    model::{IdempotencyKey, Offer, Place, ProviderId, RegionId, ZoneId},
+    model::{IdempotencyKey, Offer, OfferKind, Place, ProviderId, RegionId, ZoneId},
     provider::{
         Call, ErrorKind, ProvisionRequest, RejectedRow, Result,
         adapters::common::CallErrors,
@@ -249,6 +249,11 @@ impl Cloud {
 
     pub(super) fn client(&self, region: &RegionId, call: Call) -> Result<&Client> {
         Ok(&self.region(region, call)?.client)
+    }
+
+    /// Whether anything that is bought here is made by EC2's own API, or stands in its networks. Buckets alone are at S3.
+    pub(super) fn speaks_ec2(&self) -> bool {
+        self.config.kinds.iter().any(|kind| *kind != OfferKind::ObjectStorage)
     }
 
     /// The client of an API.

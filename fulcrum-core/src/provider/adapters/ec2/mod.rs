@@ -202,7 +202,11 @@ impl Provider for Ec2 {
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let look = |region: RegionId| async move {
-            match services::find_in_region(&self.cloud, &region, key).await? {
+            let machine = match self.cloud.speaks_ec2() {
+                true => services::find_in_region(&self.cloud, &region, key).await?,
+                false => None,
+            };
+            match machine {
                 None => self.kit.find_in_region(&region, key).await,
                 found => Ok(found),
             }
@@ -235,7 +239,8 @@ impl Provider for Ec2 {
     fn services(&self) -> ServiceStream {
         let cloud = self.cloud.clone();
         let list = move |region: RegionId| services::list_region(&cloud, &region, None, Call::Services);
-        let machines = stream::iter(self.cloud.regions()).flat_map(list);
+        let regions = self.cloud.speaks_ec2().then(|| self.cloud.regions()).unwrap_or_default();
+        let machines = stream::iter(regions).flat_map(list);
         bounded(self.id(), Call::Services, machines.chain(self.kit.services()))
     }
 
