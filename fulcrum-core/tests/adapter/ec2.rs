@@ -49,6 +49,14 @@ surcharge,rds-gp3,*,,,,,GB-month,0.133,EUR,net,with=database storage=extra ha=no
 surcharge,rds-gp3-multi-az,*,,,,,GB-month,0.266,EUR,net,with=database storage=extra ha=yes;least_gib=20,2026-11-20,acme.example
 ";
 
+/// The rows of the price table, without what a cloud says of them.
+pub(crate) fn rows() -> Vec<Offer> {
+    let seller = fulcrum_core::model::parse_json(SELLER).expect("a seller");
+    let table =
+        fulcrum_core::provider::table::Table::from_csv(&seller, &crate::imitation::read_today(PRICES));
+    table.expect("a table").offers
+}
+
 /// A folder with a price table and keys.
 pub(crate) struct Desk {
     folder: tempfile::TempDir,

@@ -27,6 +27,7 @@ mod exact;
 #[cfg(feature = "exoscale")]
 mod exoscale;
 #[cfg(feature = "adapters")]
+mod flows;
 mod foreign_attachments;
 #[cfg(feature = "hetzner")]
 mod headline;

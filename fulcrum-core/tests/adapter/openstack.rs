@@ -58,13 +58,21 @@ block_storage,standard,*,,,,,GB-month,0.05,EUR,net,2026-11-20,acme.example
 object_storage,swift,*,,,,,GB-month,0.02,EUR,net,2026-11-20,acme.example
 ";
 
+/// The rows of the price table, without what a cloud says of them.
+pub(crate) fn rows() -> Vec<fulcrum_core::model::Offer> {
+    let seller = fulcrum_core::model::parse_json(SELLER).expect("a seller");
+    let table =
+        fulcrum_core::provider::table::Table::from_csv(&seller, &crate::imitation::read_today(PRICES));
+    table.expect("a table").offers
+}
+
 /// A folder with a price table and a password.
 pub(crate) struct Desk {
     folder: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new(password: &str) -> Self {
+    pub(crate) fn new(password: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
         write("acme.csv", &crate::imitation::read_today(PRICES));

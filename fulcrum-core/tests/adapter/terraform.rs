@@ -17,8 +17,6 @@ use crate::{
     peers::{self, Peer, orders::Ground, stormy::Stormy},
 };
 
-const RUNS: usize = 1;
-
 /// Whether a command of Terraform's ends well; how many seconds it took.
 fn terraform(folder: &Path, arguments: &[&str], endpoint: &str) -> f64 {
     let begun = Instant::now();
@@ -60,43 +58,31 @@ async fn an_order_takes_its_time_beside_terraform() {
         leave_out: &[],
         step_timeout_s: 60,
     };
-    let (mut bought, mut ended) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        let folder = tempfile::tempdir().expect("a folder");
-        let begun = Instant::now();
-        let plan = peers::orders::plan(&ground).await;
-        let ledger = Arc::new(SqliteLedger::open(folder.path().join("orders.db")).await.expect("a ledger"));
-        let layered = layers::recommended(direct.clone());
-        let engine = Engine::new([(direct.id().clone(), layered)].into(), ledger);
-        let policy = Policy::default().with_max_table_age_days(u32::MAX);
-        let order = engine.accept(plan, policy, None).await.expect("accepted");
-        let order = engine.drive(&order.id).await.expect("driven");
-        assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
-        bought.push(begun.elapsed().as_secs_f64());
-        let begun = Instant::now();
-        let order = engine.cancel(&order.id).await.expect("cancelled");
-        assert!(order.state.is_over(), "{:?}: {:?}", order.state, order.reason);
-        ended.push(begun.elapsed().as_secs_f64());
-        assert_eq!(left(&*direct).await, []);
-    }
-
     let folder = tempfile::tempdir().expect("a folder");
+    let begun = Instant::now();
+    let plan = peers::orders::plan(&ground).await;
+    let ledger = Arc::new(SqliteLedger::open(folder.path().join("orders.db")).await.expect("a ledger"));
+    let layered = layers::recommended(direct.clone());
+    let engine = Engine::new([(direct.id().clone(), layered)].into(), ledger);
+    let policy = Policy::default().with_max_table_age_days(u32::MAX);
+    let order = engine.accept(plan, policy, None).await.expect("accepted");
+    let order = engine.drive(&order.id).await.expect("driven");
+    assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
+    let bought = begun.elapsed().as_secs_f64();
+    let begun = Instant::now();
+    let order = engine.cancel(&order.id).await.expect("cancelled");
+    assert!(order.state.is_over(), "{:?}: {:?}", order.state, order.reason);
+    let ended = begun.elapsed().as_secs_f64();
+    assert_eq!(left(&*direct).await, []);
+
     std::fs::write(folder.path().join("shop.tf"), include_str!("terraform/shop.tf")).expect("written");
     let plugins = std::env::var("FULCRUM_TERRAFORM_PLUGINS").map(|folder| format!("-plugin-dir={folder}"));
     let arguments: Vec<&str> = ["init", "-input=false"].into_iter().chain(plugins.as_deref().ok()).collect();
     terraform(folder.path(), &arguments, endpoint);
-    let (mut applied, mut destroyed) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        applied.push(terraform(folder.path(), &["apply", "-auto-approve", "-input=false"], endpoint));
-        destroyed.push(terraform(folder.path(), &["destroy", "-auto-approve", "-input=false"], endpoint));
-    }
-    let told = |all: &[f64]| all.iter().map(|it| format!("{it:.1}")).collect::<Vec<_>>().join(", ");
+    let applied = terraform(folder.path(), &["apply", "-auto-approve", "-input=false"], endpoint);
+    let destroyed = terraform(folder.path(), &["destroy", "-auto-approve", "-input=false"], endpoint);
     println!(
-        "figure: a shop of seven components at moto, {RUNS} times each, in seconds: an order {} and its end {}; \
-         `terraform apply` {} and `destroy` {}",
-        told(&bought),
-        told(&ended),
-        told(&applied),
-        told(&destroyed)
+        "figure: a shop of seven components at moto, in seconds: an order {bought:.1} and its end {ended:.1}; \
+         `terraform apply` {applied:.1} and `destroy` {destroyed:.1}"
     );
 }

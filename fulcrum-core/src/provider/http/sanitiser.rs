@@ -97,7 +97,7 @@ impl FieldContext {
                 Self { is_harmless: false, ..field }
             }
             FieldOwner::Notes => Self::UNKNOWN,
-            _ if is_labelled && name == "value" => Self::OURS,
+            _ if is_labelled && name.eq_ignore_ascii_case("value") => Self::OURS,
             FieldOwner::Names if is_container && field.owner == FieldOwner::Unknown && !is_telling(name) => {
                 Self { owner: FieldOwner::Fields, ..field }
             }
@@ -291,7 +291,7 @@ impl<'a> Sanitiser<'a> {
         } else if at.owner == FieldOwner::Unknown || depth > MAX_XML_DEPTH {
             out.push_str(&placeholder("elements", count));
         } else {
-            let key = node.children().find(|child| child.tag_name().name() == "key");
+            let key = node.children().find(|child| child.tag_name().name().eq_ignore_ascii_case("key"));
             let is_labelled = key.and_then(|key| key.text()).is_some_and(|key| is_ours(key.trim()));
             for child in node.children().filter(is_element) {
                 let name = child.tag_name().name();
