@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::{Catalogue, OfferIx};
 use crate::model::{
     Charge, FailureDomain, Filter, GeoCircle, Micros, OfferKind, PricingCategory, Resources,
-    SovereigntyFloor, SovereigntyReport, to_micros,
+    SovereigntyFloor, SovereigntyReport,
+    offer_settings::{NO_ADDRESS, PUBLIC_IPV4},
+    to_micros,
 };
 
-/// A query. Empty for all on-demand offers.
+/// A query. Empty for all on-demand offers, but machines without the address that others of their type have: these are found by
+/// `where: { attributes: { public_ipv4: none } }`, or by their SKU, as a component gets them only if it says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Query {
@@ -143,6 +146,7 @@ impl Catalogue {
             .filter(|ix| {
                 self.failed_clause(*ix, &query.filter).is_none() && self.has_capacity(*ix, &query.at_least)
             })
+            .filter(|ix| !self.lacks_address(*ix) || self.is_sought(*ix, &query.filter))
             .filter_map(|ix| match (self.month_as_asked(ix, query), query.sort) {
                 (Some(price), _) => max.is_none_or(|max| price <= max).then_some((price, ix)),
                 (None, Sort::Id) if max.is_none() => Some((Micros::MAX, ix)),
@@ -177,6 +181,16 @@ impl Catalogue {
                 month.checked_add(more)
             }
         }
+    }
+
+    fn lacks_address(&self, ix: OfferIx) -> bool {
+        self.attributes(ix).get(PUBLIC_IPV4).is_some_and(|told| told == NO_ADDRESS)
+    }
+
+    /// Whether a filter asks for machines without an address, or for this product.
+    fn is_sought(&self, ix: OfferIx, filter: &Filter) -> bool {
+        filter.attributes.get(PUBLIC_IPV4).is_some_and(|it| it == NO_ADDRESS)
+            || filter.skus.allow.contains(self.sku(ix))
     }
 
     fn has_capacity(&self, ix: OfferIx, at_least: &Resources) -> bool {

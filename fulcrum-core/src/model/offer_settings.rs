@@ -22,6 +22,8 @@ pub(crate) const DISK: &str = "disk";
 pub(crate) const PUBLIC_IPV4: &str = "public_ipv4";
 /// The value of the attribute of a machine that has none.
 pub(crate) const NO_ADDRESS: &str = "none";
+/// Its value of a machine whose address is a line of its own.
+pub(crate) const HAS_ADDRESS: &str = "extra";
 /// The attribute that says what a disk is made of.
 pub(crate) const MEDIA: &str = "media";
 

@@ -152,7 +152,7 @@ async fn each_kind_at_openstack_says_what_it_said_to_a_server() {
         return;
     }
     let _more = peer.as_ref().and_then(|peer| More::start(peer.folder()));
-    let auth_url = peer.as_ref().map_or("http://127.0.0.1:9/identity/v3", |peer| peer.get("OS_AUTH_URL"));
+    let auth_url = peer.as_ref().map_or("http://127.0.0.1:9/v3", |peer| peer.get("OS_AUTH_URL"));
     let desk = openstack::Desk::new(peer.as_ref().map_or("canary-secret", |peer| peer.get("OS_PASSWORD")));
     let cloud = |more: Value| {
         let mut config = json!({

@@ -415,6 +415,8 @@ async fn a_server_without_an_address_is_a_product_of_its_own() {
     let config = HetznerConfig { catalogue: None, ..config(folder.path(), &server.url(), "token") };
     let adapter = config.build(folder.path()).expect("an adapter");
     let sold = offers(&adapter).await;
+    let told = |offer: &Offer| offer.attributes.get("public_ipv4").cloned();
+    assert!(sold.iter().all(|offer| told(offer).is_some()), "each says which of both it is: {sold:?}");
     let with = |sku: &str, said: Option<bool>| {
         let offer = sold.iter().find(|offer| offer.sku.as_str() == sku).expect("it is sold");
         let settings = said.map(|said| ("public_ipv4".to_owned(), json!(said))).into_iter().collect();

@@ -123,6 +123,37 @@ fn a_query_prices_what_was_asked_for() {
 }
 
 #[test]
+fn a_machine_without_an_address_is_for_those_who_ask_for_it() {
+    let mut all = offers(
+        "acme",
+        "DE",
+        "machine,web,one,4,4096,10,10,,EUR,net,,2026-11-01,test\nmachine,web+no-ipv4,one,4,4096,10,9,,EUR,net,,2026-11-01,test\n",
+    );
+    for (offer, told) in all.iter_mut().zip(["extra", "none"]) {
+        offer.attributes = std::sync::Arc::new([("public_ipv4".to_owned(), told.to_owned())].into());
+    }
+    let market = catalogue(all);
+    let found = |text: &str| -> Vec<String> {
+        let query = Query { filter: serde_json::from_str(text).expect("a filter"), ..Query::default() };
+        market.query(&query).into_iter().map(|ix| market.offer(ix).sku.to_string()).collect()
+    };
+    assert_eq!(found("{}"), ["web"]);
+    assert_eq!(found(r#"{ "attributes": { "public_ipv4": "none" } }"#), ["web+no-ipv4"]);
+    assert_eq!(found(r#"{ "skus": { "allow": ["web", "web+no-ipv4"] } }"#), ["web+no-ipv4", "web"]);
+    for (settings, sku) in
+        [("{}", "web"), ("{ public_ipv4: true }", "web"), ("{ public_ipv4: false }", "web+no-ipv4")]
+    {
+        let text = format!("{{ name: x, components: {{ web: {{ vcpu: 2, settings: {settings} }} }} }}");
+        let plan = solve(&market, &blueprint(&text)).expect("a plan");
+        assert_eq!(plan.leases[0].sku.as_str(), sku, "{settings}");
+    }
+    let asked = "{ name: x, components: { web: { vcpu: 2, settings: { public_ipv4: false } },
+        other: { vcpu: 2, after: [web], settings: { note: '${web.public_ipv4}' } } } }";
+    let why = solve(&market, &blueprint(asked)).expect_err("nobody tells it").to_string();
+    assert!(why.contains("public_ipv4"), "{why}");
+}
+
+#[test]
 fn a_measure_that_counts_twice_is_limited_by_its_own_value() {
     for weight in ["2", "\"0.5\"", "1"] {
         let text = format!(

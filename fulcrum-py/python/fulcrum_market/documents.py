@@ -1431,6 +1431,12 @@ class Service(TypedDict):
     status: ServiceStatus
 
 
+# This truth alone: the provider does not have the other one.
+@final
+class SettingTypeAlways(TypedDict):
+    always: bool
+
+
 # One of these words.
 @final
 class SettingTypeChoice(TypedDict):
@@ -1826,7 +1832,7 @@ ServiceId = str
 # What a service does right now, as its provider reports it.
 ServiceStatus = Literal["starting", "running", "stopped", "failed", "releasing"]
 # The type of a setting's value.
-SettingType = Union[Literal["any", "text", "number", "boolean", "reference", "public_key", "labels", "hostname", "firewall_rules"], SettingTypeChoice, SettingTypeList]
+SettingType = Union[Literal["any", "text", "number", "boolean", "reference", "public_key", "labels", "hostname", "firewall_rules"], SettingTypeAlways, SettingTypeChoice, SettingTypeList]
 # Which components may share machines: a list of them, or all.
 Share = Union[Literal["all"], list[ComponentId]]
 # Why a lease cannot be bought at one provider, though perhaps at another one.

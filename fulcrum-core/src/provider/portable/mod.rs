@@ -30,8 +30,8 @@ pub(in crate::provider) use self::{
         ports, protocol, target_port, targets, version, versioning,
     },
     offer_attributes::{
-        NO_ADDRESS_LABEL, check_same_address, has_address, machine_type, sku_without_address, with_media,
-        without_address,
+        NO_ADDRESS_LABEL, check_same_address, has_address, machine_type, sku_without_address,
+        with_and_without_address, with_media,
     },
     system::System,
 };

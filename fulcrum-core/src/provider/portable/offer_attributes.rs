@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::{
     model::{
         Offer, SkuId,
-        offer_settings::{MEDIA, NO_ADDRESS, PUBLIC_IPV4},
+        offer_settings::{HAS_ADDRESS, MEDIA, NO_ADDRESS, PUBLIC_IPV4},
     },
     provider::ProvisionRequest,
 };
@@ -61,10 +61,15 @@ fn with_attribute(offer: Offer, name: &str, value: &str) -> Offer {
     Offer { attributes: Arc::new(attributes), ..offer }
 }
 
-/// The same machine without an address; `offer` has no line for one.
-pub(in crate::provider) fn without_address(offer: &Offer) -> Option<Offer> {
-    let sku = sku_without_address(offer.sku.as_str())?;
-    Some(with_attribute(Offer { sku, ..offer.clone() }, PUBLIC_IPV4, NO_ADDRESS))
+/// A machine with an address, and the same one without, where its code is not too long. `add` adds the address's line.
+pub(in crate::provider) fn with_and_without_address(
+    offer: &Offer,
+    add: impl FnOnce(Offer) -> Offer,
+) -> impl Iterator<Item = Offer> {
+    let with = with_attribute(add(offer.clone()), PUBLIC_IPV4, HAS_ADDRESS);
+    let without = sku_without_address(offer.sku.as_str())
+        .map(|sku| with_attribute(Offer { sku, ..offer.clone() }, PUBLIC_IPV4, NO_ADDRESS));
+    [with].into_iter().chain(without)
 }
 
 /// Whether the machine of a request gets an address, where one is the default.

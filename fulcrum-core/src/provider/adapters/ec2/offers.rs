@@ -7,7 +7,7 @@ use crate::{
     model::{Charge, Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, RejectedRow, Result,
-        portable::{machine_type, with_media, without_address},
+        portable::{machine_type, with_and_without_address, with_media},
         surcharges::{NO_ADDRESS, ipv4_of, with_least_disk, with_row},
     },
 };
@@ -176,8 +176,7 @@ fn machines(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Vec<O
         return complete(offer.clone()).map(|offer| vec![offer]);
     }
     let address = ipv4_of(listed, &offer.place).ok_or_else(|| NO_ADDRESS.to_owned())?;
-    let all = [Some(with_row(offer.clone(), address)), without_address(offer)];
-    all.into_iter().flatten().map(complete).collect()
+    with_and_without_address(offer, |it| with_row(it, address)).map(complete).collect()
 }
 
 /// The cloud's name of the type of a machine's system disk.

@@ -18,7 +18,7 @@ use crate::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
         adapters::common::CallErrors,
         http::{Page, Request, bounded, paginate},
-        portable::{with_media, without_address},
+        portable::{with_and_without_address, with_media},
         surcharges::{NO_ADDRESS, ipv4_of, with, with_row},
         table::{Row, Table},
     },
@@ -152,13 +152,10 @@ fn from_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Resul
     }
     let each = |offer: Offer| match surcharges.get(offer.place.region.as_str()) {
         // The label that tells such a server is the API's own: clouds with tables may keep no labels.
-        Some(address) => {
-            let without = without_address(&offer);
-            [Some(with(offer, address.clone())), without]
-        }
-        None => [Some(offer), None],
+        Some(address) => with_and_without_address(&offer, |it| with(it, address.clone())).collect(),
+        None => vec![offer],
     };
-    Ok(table.into_listed().into_iter().flat_map(each).flatten().collect())
+    Ok(table.into_listed().into_iter().flat_map(each).collect())
 }
 
 /// The SKU of an IPv4 address in the provider's price list.
