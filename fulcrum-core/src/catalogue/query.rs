@@ -11,12 +11,13 @@ use super::{Catalogue, OfferIx};
 use crate::model::{
     Charge, FailureDomain, Filter, GeoCircle, Micros, OfferKind, PricingCategory, Resources,
     SovereigntyFloor, SovereigntyReport,
-    offer_settings::{NO_ADDRESS, PUBLIC_IPV4},
+    offer_settings::{NO_ADDRESS, PUBLIC_IPV4, is_without_address},
     to_micros,
 };
 
-/// A query. Empty for all on-demand offers, but machines without the address that others of their type have: these are found by
-/// `where: { attributes: { public_ipv4: none } }`, or by their SKU, as a component gets them only if it says so.
+/// A query. Empty for all on-demand offers, but an adapter's machines without the address that others of their type have
+/// (`TYPE+no-ipv4`): these are found by `where: { attributes: { public_ipv4: none } }`, or by their SKU, as a component gets them only
+/// if it says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Query {
@@ -184,7 +185,7 @@ impl Catalogue {
     }
 
     fn lacks_address(&self, ix: OfferIx) -> bool {
-        self.attributes(ix).get(PUBLIC_IPV4).is_some_and(|told| told == NO_ADDRESS)
+        is_without_address(self.sku(ix))
     }
 
     /// Whether a filter asks for machines without an address, or for this product.

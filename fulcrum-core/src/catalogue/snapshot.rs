@@ -295,13 +295,22 @@ impl Catalogue {
         let declared = self.own_settings.at(ix).as_deref().or(self.declared.settings.get(provider));
         let settings = self.settings_of_provider(Cow::Borrowed(&*interface.settings), provider);
         let Interface { attributes, in_user_data, asks_in_user_data, .. } = interface;
-        let asked = |name: &str| attributes.contains(name) || in_user_data.contains(name);
-        let by_offer = || offer_settings::fault(declared, kind, self.attributes.at(ix), &settings, &asked);
-        let fault = declared.and_then(|declared| declared.fault(kind, &settings)).or_else(by_offer);
+        let fault = declared.and_then(|declared| declared.fault(kind, &settings));
         let fault = fault
+            .or_else(|| self.offer_fault(ix, interface))
             .or_else(|| self.declared.attribute_fault(provider, kind, attributes, in_user_data))
             .or_else(|| self.declared.secret_fault(provider, asks_in_user_data))?;
         Some(format!("{provider} {fault}"))
+    }
+
+    /// The part of it that the offer itself decides, also of a service that runs already: whether it has an address, and what its disk
+    /// is. In words that follow the provider's name.
+    pub(crate) fn offer_fault(&self, ix: OfferIx, interface: &Interface<'_>) -> Option<String> {
+        let (provider, kind) = (&self.place(ix).provider, self.kind(ix));
+        let declared = self.own_settings.at(ix).as_deref().or(self.declared.settings.get(provider));
+        let settings = self.settings_of_provider(Cow::Borrowed(&*interface.settings), provider);
+        let asked = |name: &str| interface.attributes.contains(name) || interface.in_user_data.contains(name);
+        offer_settings::fault(declared, kind, self.sku(ix), self.attributes.at(ix), &settings, &asked)
     }
 
     /// The report of each provider.

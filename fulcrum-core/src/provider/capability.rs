@@ -193,7 +193,8 @@ impl Capabilities {
     #[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "scaleway"))]
     #[must_use]
     pub(crate) fn with_public_ipv4(mut self, has_address: bool, may_be_left_out: bool) -> Self {
-        for told in self.attributes.iter_mut().flat_map(BTreeMap::values_mut).filter(|_| !has_address) {
+        let told = self.attributes.as_mut().and_then(|all| all.get_mut(&OfferKind::Machine));
+        for told in told.into_iter().filter(|_| !has_address) {
             told.retain(|name| name != "public_ipv4" && name != "public_ip");
         }
         if !(has_address && may_be_left_out) {

@@ -12,7 +12,7 @@ use fulcrum_core::{
     provider::{
         OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::{self, ec2},
-        http::{Replay, Transport},
+        http::{Recorder, Redactor, Replay, Transport},
     },
 };
 use serde_json::{Value, json};
@@ -68,9 +68,30 @@ async fn record_or_play(
         return flow(&*recorded(tape), request, &name).await;
     }
     let replay = Arc::new(Replay::open(tape).unwrap_or_else(|error| panic!("{name}: {error}")));
-    let service = flow(&*played(replay.clone()), request, &name).await;
-    assert_eq!(replay.unplayed(), Vec::<String>::new(), "{name}: this was sent once, and is not any more");
+    let folder = tempfile::tempdir().expect("a folder");
+    let again = folder.path().join("again.jsonl");
+    let recorder = Recorder::append(replay, &again, Redactor::new([])).expect("a recorder");
+    let service = flow(&*played(Arc::new(recorder)), request, &name).await;
+    let (then, now) = (requests(tape), requests(&again));
+    for sent in now.iter().filter(|sent| !then.contains(sent)) {
+        panic!("{name}: this is sent now, and was not: {sent}; record it again, if that is right");
+    }
+    assert_eq!(
+        then.len(),
+        now.len(),
+        "{name}: another number of requests is sent; record it again, if that is right"
+    );
+    for sent in then.iter().filter(|sent| !now.contains(sent)) {
+        panic!("{name}: this was sent, and is not any more: {sent}");
+    }
     service
+}
+
+/// The requests of a recording: method, path with query, and body.
+fn requests(tape: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(tape).expect("a recording");
+    let request = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["request"].to_string();
+    text.lines().map(request).collect()
 }
 
 /// What is bought of a kind, and what is told of it.

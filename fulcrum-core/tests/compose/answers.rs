@@ -154,6 +154,32 @@ fn a_machine_without_an_address_is_for_those_who_ask_for_it() {
 }
 
 #[test]
+fn nobody_comes_to_a_running_machine_without_an_address_who_did_not_ask_for_one() {
+    let mut all = offers(
+        "acme",
+        "DE",
+        "machine,web,one,4,4096,10,10,,EUR,net,,2026-11-01,test\nmachine,web+no-ipv4,one,4,4096,10,9,,EUR,net,,2026-11-01,test\n",
+    );
+    for (offer, told) in all.iter_mut().zip(["extra", "none"]) {
+        offer.attributes = std::sync::Arc::new([("public_ipv4".to_owned(), told.to_owned())].into());
+    }
+    let market = catalogue(all);
+    let leases = |settings: &str| {
+        let text = format!(
+            "{{ name: x, constraints: [ share: all ], components: {{
+                db: {{ vcpu: 1, settings: {{ public_ipv4: false }} }}, web: {{ vcpu: 1, settings: {settings} }} }},
+                running: {{ services: [ {{ id: s1, offer: acme/one/web+no-ipv4, replicas: {{ db: 1 }}, pinned: true }} ] }} }}"
+        );
+        let plan = solve(&market, &blueprint(&text)).expect("a plan");
+        plan.leases.iter().map(|lease| (lease.sku.to_string(), lease.replicas.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(leases("{ public_ipv4: false }"), [("web+no-ipv4".to_owned(), 2)]);
+    let mut apart = leases("{}");
+    apart.sort();
+    assert_eq!(apart, [("web".to_owned(), 1), ("web+no-ipv4".to_owned(), 1)]);
+}
+
+#[test]
 fn a_measure_that_counts_twice_is_limited_by_its_own_value() {
     for weight in ["2", "\"0.5\"", "1"] {
         let text = format!(

@@ -103,11 +103,11 @@ impl<'a> Eligibility<'a> {
     }
 
     /// The same for a running service, whose minimum term is no new commitment. `may_stay` says of a component whether it may be on
-    /// it.
+    /// it, and whether it was there before.
     pub(crate) fn allowed_to_stay(
         &mut self,
         ix: OfferIx,
-        may_stay: &dyn Fn(usize) -> bool,
+        may_stay: &dyn Fn(usize) -> (bool, bool),
         sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
         self.passing(ix, self.catalogue.kind(ix), Some(may_stay), sets)
@@ -126,7 +126,7 @@ impl<'a> Eligibility<'a> {
         &mut self,
         ix: OfferIx,
         sold: OfferKind,
-        may_stay: Option<&dyn Fn(usize) -> bool>,
+        may_stay: Option<&dyn Fn(usize) -> (bool, bool)>,
         sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
         let passes: Vec<bool> = self
@@ -139,9 +139,11 @@ impl<'a> Eligibility<'a> {
             .collect();
         let mut set = ComponentBitSet::default();
         for (position, (component, interface, filter)) in self.components.iter().enumerate() {
-            // A running service has its settings already.
-            let is_fit = || match may_stay {
-                Some(may_stay) => may_stay(position),
+            // A running service has its settings already. Whoever comes to it takes its address and its disk as they are.
+            let is_fit = || match may_stay.map(|may_stay| may_stay(position)) {
+                Some((may_stay, was_there)) => {
+                    may_stay && (was_there || self.catalogue.offer_fault(ix, interface).is_none())
+                }
                 None => self.catalogue.interface_fault(ix, interface).is_none(),
             };
             if component.kind == sold && passes[*filter] && is_fit() {

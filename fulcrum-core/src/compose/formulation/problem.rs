@@ -342,9 +342,12 @@ impl<'a> Problem<'a> {
         for ((ix, members, size_gib, is_pinned, target, own), services) in group {
             // What belongs together stays as it was: nothing is made anew for what is kept.
             let may_stay = |position: usize| {
-                let Some((name, component)) = blueprint.components.get_index(position) else { return false };
+                let Some((name, component)) = blueprint.components.get_index(position) else {
+                    return (false, false);
+                };
                 let was_there = members.iter().any(|(member, _)| member.index() == position);
-                (was_there || !related.contains(name)) && (component.attach.is_none() || target.is_some())
+                let may_stay = was_there || !related.contains(name);
+                (may_stay && (component.attach.is_none() || target.is_some()), was_there)
             };
             let Some(allowed) = eligibility.allowed_to_stay(ix, &may_stay, &mut self.allowed) else {
                 continue;

@@ -153,8 +153,13 @@ impl Check<'_> {
             }
             let position = self.blueprint.components.get_index_of(name);
             let interface = position.and_then(|position| self.interfaces.get(position));
-            let unknown = interface.and_then(|interface| self.catalogue.interface_fault(ix, interface));
-            if let Some(unknown) = unknown.filter(|_| lease.keeps.is_none()) {
+            let was_there = self.kept(lease).is_some_and(|service| service.replicas.contains_key(name));
+            let unknown = interface.and_then(|interface| match &lease.keeps {
+                None => self.catalogue.interface_fault(ix, interface),
+                Some(_) if was_there => None,
+                Some(_) => self.catalogue.offer_fault(ix, interface),
+            });
+            if let Some(unknown) = unknown {
                 return Err(format!("{} cannot be made for {name}: {unknown}", lease.offer));
             }
             let count = lease.replicas[name];

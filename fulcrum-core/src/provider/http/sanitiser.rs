@@ -377,6 +377,11 @@ fn leaves(at: FieldContext, value: &Value, texts: &mut Vec<String>) {
         Value::Array(items) => items.iter().for_each(|item| leaves(at, item, texts)),
         Value::Object(fields) => {
             for (name, value) in fields {
+                // Whose login it is, is in each response of keystone; the login itself stays unrecorded.
+                if name == "auth" {
+                    login_leaves(value, texts);
+                    continue;
+                }
                 leaves(at.below(name, value.is_object() || value.is_array(), false), value, texts);
             }
         }
@@ -411,6 +416,19 @@ fn is_harmless_segment(segment: &str) -> bool {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Of a login: all but the names of users, projects and domains.
+fn login_leaves(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::String(text) => texts.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| login_leaves(item, texts)),
+        Value::Object(fields) => {
+            let others = fields.iter().filter(|(name, value)| !(*name == "name" && value.is_string()));
+            others.for_each(|(_, value)| login_leaves(value, texts));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 #[cfg(test)]

@@ -31,10 +31,12 @@ pub(in crate::provider) use self::{
     },
     offer_attributes::{
         NO_ADDRESS_LABEL, check_same_address, has_address, machine_type, sku_without_address,
-        with_and_without_address, with_media,
+        with_and_without_address, with_media, without_word_of_address,
     },
     system::System,
 };
+#[cfg(feature = "ec2")]
+pub(in crate::provider) use crate::model::offer_settings::is_without_address;
 use crate::model::{
     DeclaredSetting, DeclaredSettings, OfferKind, Relation, SettingType, Settings,
     offer_settings::{DISK, PUBLIC_IPV4},

@@ -8,25 +8,19 @@ use std::sync::Arc;
 use crate::{
     model::{
         Offer, SkuId,
-        offer_settings::{HAS_ADDRESS, MEDIA, NO_ADDRESS, PUBLIC_IPV4},
+        offer_settings::{MEDIA, NO_ADDRESS, PUBLIC_IPV4, WITHOUT, is_without_address},
     },
     provider::ProvisionRequest,
 };
 
-/// Ends the code of a machine without an address. No provider's own code ends so.
-const WITHOUT: &str = "+no-ipv4";
-
+/// The value of the attribute of a machine whose address is a line of its own.
+const HAS_ADDRESS: &str = "extra";
 /// The label, or tag, of a machine that was bought without an address where others have one.
 pub(in crate::provider) const NO_ADDRESS_LABEL: &str = "fulcrum-no-ipv4";
 
 /// The type of a machine by its product code.
 pub(in crate::provider) fn machine_type(sku: &SkuId) -> &str {
     sku.as_str().strip_suffix(WITHOUT).unwrap_or(sku.as_str())
-}
-
-/// Whether a product code is that of a machine without an address.
-fn is_without_address(sku: &SkuId) -> bool {
-    sku.as_str().ends_with(WITHOUT)
 }
 
 /// The product code of a type without an address; none where the code would be too long.
@@ -47,12 +41,19 @@ pub(in crate::provider) fn check_same_address(has: &SkuId, wanted: &SkuId) -> Re
     }
 }
 
-/// The offer, with a disk of this sort if it does not say another.
+/// The offer, with a disk of this sort.
 pub(in crate::provider) fn with_media(offer: Offer, media: &str) -> Offer {
-    if offer.attributes.contains_key(MEDIA) {
+    with_attribute(offer, MEDIA, media)
+}
+
+/// The offer without what a price table says of its address: the configuration decides it, or the component.
+pub(in crate::provider) fn without_word_of_address(offer: Offer) -> Offer {
+    if !offer.attributes.contains_key(PUBLIC_IPV4) {
         return offer;
     }
-    with_attribute(offer, MEDIA, media)
+    let mut attributes = (*offer.attributes).clone();
+    attributes.remove(PUBLIC_IPV4);
+    Offer { attributes: Arc::new(attributes), ..offer }
 }
 
 fn with_attribute(offer: Offer, name: &str, value: &str) -> Offer {

@@ -17,8 +17,12 @@ pub(super) fn of(request: &ProvisionRequest, id: &ServiceId, number: usize) -> B
         let text = setting_text(request.settings.get(relation.word())?)?;
         Some((relation.word().to_owned(), text))
     };
-    let own =
-        own(request.kind, id.as_str(), number).into_iter().map(|(name, value)| (name.to_owned(), value));
+    // A machine that is asked for without an address has none, where a real cloud gives none.
+    let is_refused =
+        request.kind == OfferKind::Machine && request.setting("public_ipv4").as_deref() == Some("false");
+    let own = own(request.kind, id.as_str(), number).into_iter();
+    let own = own.filter(|(name, _)| !is_refused || *name != "public_ipv4");
+    let own = own.map(|(name, value)| (name.to_owned(), value));
     let name = ("name".to_owned(), request.name.clone());
     own.chain(Relation::ALL.into_iter().filter_map(belongs_to)).chain([name]).collect()
 }

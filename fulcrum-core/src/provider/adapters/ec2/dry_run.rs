@@ -5,11 +5,18 @@
 use async_trait::async_trait;
 
 use super::{Ec2, client::query};
-use crate::provider::{Call, ErrorKind, ProviderError, ProvisionRequest, Result, adapters::dry_run::DryRun};
+use crate::{
+    model::OfferKind,
+    provider::{Call, ErrorKind, ProviderError, ProvisionRequest, Result, adapters::dry_run::DryRun},
+};
 
 #[async_trait]
 impl DryRun for Ec2 {
     async fn look_up(&self, request: &ProvisionRequest) -> Result<()> {
+        // Other kinds name nothing that is looked up.
+        if request.kind != OfferKind::Machine {
+            return Ok(());
+        }
         let (call, config) = (Call::DryRun, &self.cloud.config);
         let client = self.cloud.client(&request.place.region, call)?;
         let setting =

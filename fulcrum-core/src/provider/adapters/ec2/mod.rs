@@ -239,7 +239,7 @@ impl Provider for Ec2 {
     fn services(&self) -> ServiceStream {
         let cloud = self.cloud.clone();
         let list = move |region: RegionId| services::list_region(&cloud, &region, None, Call::Services);
-        let regions = self.cloud.speaks_ec2().then(|| self.cloud.regions()).unwrap_or_default();
+        let regions = if self.cloud.speaks_ec2() { self.cloud.regions() } else { Vec::new() };
         let machines = stream::iter(regions).flat_map(list);
         bounded(self.id(), Call::Services, machines.chain(self.kit.services()))
     }

@@ -7,7 +7,9 @@ use crate::{
     model::{Charge, Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, RejectedRow, Result,
-        portable::{machine_type, with_and_without_address, with_media},
+        portable::{
+            is_without_address, machine_type, with_and_without_address, with_media, without_word_of_address,
+        },
         surcharges::{NO_ADDRESS, ipv4_of, with_least_disk, with_row},
     },
 };
@@ -162,6 +164,11 @@ const PRIVATE_NETWORK: &str = "vpc";
 /// A machine with its system disk, and with its address if machines get one; then also without.
 fn machines(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Vec<Offer>, String> {
     check_disk(listed, offer)?;
+    if is_without_address(&offer.sku) {
+        return Err(
+            "its name ends as those that this adapter gives to machines without an address".to_owned()
+        );
+    }
     if offer.capacity.disk_gib == 0 && offer.elastic_disk.is_none() {
         let why = "its system disk has no price: the price table has no block storage in its region";
         return Err(why.to_owned());
@@ -173,7 +180,7 @@ fn machines(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Vec<O
             .ok_or_else(|| "its least disk cannot be priced".to_owned())
     };
     if !config.public_ip {
-        return complete(offer.clone()).map(|offer| vec![offer]);
+        return complete(without_word_of_address(offer.clone())).map(|offer| vec![offer]);
     }
     let address = ipv4_of(listed, &offer.place).ok_or_else(|| NO_ADDRESS.to_owned())?;
     with_and_without_address(offer, |it| with_row(it, address)).map(complete).collect()

@@ -13,7 +13,7 @@ use crate::{
     provider::{
         Call, OfferFilter, OfferStream, Result,
         http::{Request, bounded},
-        portable::with_media,
+        portable::{with_media, without_word_of_address},
         surcharges::with_least_disk,
     },
 };
@@ -71,7 +71,7 @@ impl Exoscale {
 /// A machine of the table with its least disk.
 pub(super) fn with_disk(offer: Offer) -> Result<Offer, String> {
     // Local disks are SSDs.
-    let offer = with_media(offer, "ssd");
+    let offer = without_word_of_address(with_media(offer, "ssd"));
     match (offer.capacity.disk_gib, &offer.elastic_disk) {
         (0, None) => {
             Err("its disk has no price: the price table has no block storage in its zone".to_owned())

@@ -18,7 +18,7 @@ use crate::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
         adapters::common::CallErrors,
         http::{Page, Request, bounded, paginate},
-        portable::{with_and_without_address, with_media},
+        portable::{with_and_without_address, with_media, without_word_of_address},
         surcharges::{NO_ADDRESS, ipv4_of, with, with_row},
         table::{Row, Table},
     },
@@ -174,6 +174,7 @@ pub(super) fn sold_rows(listed: Vec<Offer>, public_ipv4: bool) -> (Vec<Offer>, V
             continue;
         }
         let offer = with_media(Offer { elastic_disk: None, ..offer.clone() }, "ssd");
+        let offer = without_word_of_address(offer);
         if !public_ipv4 {
             sold.push(offer);
             continue;

@@ -88,7 +88,7 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
                 currency: upcloud.settings.currency.code().to_owned(),
                 tax: "net".to_owned(),
                 observed: Some(today),
-                attributes: format!("media={}", media_of(plan)),
+                attributes: media_of(plan).to_owned(),
                 source: "GET /1.3/price".to_owned(),
                 ..Row::default()
             });
@@ -100,11 +100,12 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
     Ok(table.into_listed())
 }
 
-/// What the disk of a plan is made of, by its tier.
+/// What the disk of a plan is made of, by its tier; empty for a tier that is not known. A plan without one gets the default.
 fn media_of(plan: &Plan) -> &'static str {
     match plan.storage_tier.as_deref() {
-        Some("hdd" | "archive") => "hdd",
-        _ => "ssd",
+        None | Some("maxiops" | "standard") => "media=ssd",
+        Some("hdd" | "archive") => "media=hdd",
+        Some(_) => "",
     }
 }
 
