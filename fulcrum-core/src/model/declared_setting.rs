@@ -170,14 +170,14 @@ impl DeclaredSettings {
         self.iter().any(|it| it.portable && may_hold_secrets(&it.name))
     }
 
-    /// With one value for `public_ipv4`, where it is declared.
+    /// With another type for the settings of a name.
     #[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "scaleway"))]
-    pub(crate) fn with_fixed_address(self, has_address: bool) -> Self {
-        let fixed = |setting: DeclaredSetting| match setting.name == super::offer_settings::PUBLIC_IPV4 {
-            true => DeclaredSetting { value: SettingType::Always(has_address), ..setting },
+    pub(crate) fn with_type(self, name: &str, value: &SettingType) -> Self {
+        let changed = |setting: DeclaredSetting| match setting.name == name {
+            true => DeclaredSetting { value: value.clone(), ..setting },
             false => setting,
         };
-        self.0.into_iter().map(fixed).collect()
+        self.0.into_iter().map(changed).collect()
     }
 
     /// Whether products of this kind take a portable setting of this name.

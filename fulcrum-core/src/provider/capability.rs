@@ -198,7 +198,9 @@ impl Capabilities {
             told.retain(|name| name != "public_ipv4" && name != "public_ip");
         }
         if !(has_address && may_be_left_out) {
-            self.settings = self.settings.map(|settings| settings.with_fixed_address(has_address));
+            let (name, fixed) =
+                (crate::model::offer_settings::PUBLIC_IPV4, crate::model::SettingType::Always(has_address));
+            self.settings = self.settings.map(|settings| settings.with_type(name, &fixed));
         }
         self
     }
