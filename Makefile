@@ -62,7 +62,7 @@ pins: ## write the hashes of the Python tools again
 
 wheel: ## build the Python wheel into build/wheels
 	@scripts/setup
-	@cd fulcrum-py && ../$(VENV)/bin/maturin build --release --out ../build/wheels
+	@cd fulcrum-py && ../$(VENV)/bin/maturin build --release --strip --out ../build/wheels
 
 header: ## write include/fulcrum.h again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-ffi --test header

@@ -11,8 +11,8 @@
 //!
 //! They count where the provider declares the portable setting. Where it declares nothing at all, as in catalogues that a host
 //! builds from offers, they count if the component says `public_ipv4`, and for an adapter's machines without an address
-//! (`TYPE+no-ipv4`). Without the attribute of an
-//! address the provider's declaration alone decides. Without the one of a disk nobody knows what the disk is.
+//! (`TYPE+no-ipv4`). Without the attribute of an address the provider's declaration alone decides. Without the one of a disk nobody
+//! knows what the disk is.
 
 use std::collections::BTreeMap;
 
