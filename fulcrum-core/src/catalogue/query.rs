@@ -147,7 +147,7 @@ impl Catalogue {
             .filter(|ix| {
                 self.failed_clause(*ix, &query.filter).is_none() && self.has_capacity(*ix, &query.at_least)
             })
-            .filter(|ix| !self.lacks_address(*ix) || self.is_sought(*ix, &query.filter))
+            .filter(|ix| !is_without_address(self.sku(*ix)) || self.is_sought(*ix, &query.filter))
             .filter_map(|ix| match (self.month_as_asked(ix, query), query.sort) {
                 (Some(price), _) => max.is_none_or(|max| price <= max).then_some((price, ix)),
                 (None, Sort::Id) if max.is_none() => Some((Micros::MAX, ix)),
@@ -182,10 +182,6 @@ impl Catalogue {
                 month.checked_add(more)
             }
         }
-    }
-
-    fn lacks_address(&self, ix: OfferIx) -> bool {
-        is_without_address(self.sku(ix))
     }
 
     /// Whether a filter asks for machines without an address, or for this product.

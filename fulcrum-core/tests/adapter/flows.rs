@@ -2,13 +2,13 @@
 //! without them. `FULCRUM_RECORD=1` records anew (`make proof ARGS=flows`).
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use fulcrum_core::{
-    model::{IdempotencyKey, OfferKind, Service, ServiceStatus},
+    model::{IdempotencyKey, Offer, OfferKind, Service, ServiceStatus},
     provider::{
         OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::{self, ec2},
@@ -58,8 +58,8 @@ async fn flow(cloud: &dyn Provider, request: &ProvisionRequest, name: &str) -> S
 async fn record_or_play(
     tape: &Path,
     request: &ProvisionRequest,
-    recorded: impl FnOnce(&Path) -> Arc<dyn Provider>,
-    played: impl FnOnce(Arc<dyn Transport>) -> Arc<dyn Provider>,
+    recorded: &dyn Fn(&Path) -> Arc<dyn Provider>,
+    played: &dyn Fn(Arc<dyn Transport>) -> Arc<dyn Provider>,
 ) -> Service {
     let name = tape.display().to_string();
     if is_recording() {
@@ -111,6 +111,47 @@ fn wanted(kind: OfferKind) -> (Value, &'static [&'static str]) {
     }
 }
 
+/// A cloud that records into a file, and one over a transport.
+type Clouds<'a> =
+    (&'a dyn Fn(&Path) -> Arc<dyn Provider>, &'a dyn Fn(Arc<dyn Transport>) -> Arc<dyn Provider>);
+
+/// The flow of each kind beside machines of a table's rows, of so many GiB where a kind has a size. What was told of each service.
+async fn each_kind(
+    adapter: &str,
+    rows: &[Offer],
+    gib: u64,
+    change: &dyn Fn(&mut ProvisionRequest),
+    (recorded, played): Clouds<'_>,
+) -> BTreeMap<OfferKind, Service> {
+    let mut told = BTreeMap::new();
+    for kind in rows.iter().map(|row| row.kind).filter(|kind| *kind != OfferKind::Machine) {
+        if told.contains_key(&kind) {
+            continue;
+        }
+        // Of a table alone: nothing is asked for it.
+        let row = rows.iter().find(|offer| offer.kind == kind).expect("a row");
+        let size = u64::from(matches!(kind, OfferKind::BlockStorage | OfferKind::ObjectStorage)) * gib;
+        let mut request = ProvisionRequest::of(row, size, "a test");
+        change(&mut request);
+        request.settings = serde_json::from_value(wanted(kind).0).expect("settings");
+        told.insert(kind, record_or_play(&tape(adapter, kind), &request, recorded, played).await);
+    }
+    let done = if is_recording() { "recorded" } else { "played" };
+    println!("figure: {} kinds at {adapter} were {done}", told.len());
+    told
+}
+
+/// A configuration with some more.
+fn merged(mut config: Value, more: Value) -> Value {
+    config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    config
+}
+
+/// How what is said is recorded.
+fn recording(tape: &Path) -> Value {
+    json!({ "http": { "keep_alive": false, "record": tape } })
+}
+
 #[tokio::test]
 async fn each_kind_at_ec2_says_what_it_said_to_a_server() {
     let peer = if is_recording() { Peer::start("moto", &[]) } else { None };
@@ -119,46 +160,27 @@ async fn each_kind_at_ec2_says_what_it_said_to_a_server() {
     }
     let endpoint = peer.as_ref().map_or("http://127.0.0.1:9", |peer| peer.get("AWS_ENDPOINT_URL"));
     let desk = Desk::new(endpoint);
-    let cloud = |more: Value| {
-        let mut config = json!({
-            "kinds": ec2::all_kinds(),
-            "endpoints": { "elasticloadbalancing": endpoint, "rds": endpoint, "s3": endpoint },
-            "password_secret": "file:passwords",
-        });
-        config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        desk.cloud(config)
+    let config = json!({
+        "kinds": ec2::all_kinds(),
+        "endpoints": { "elasticloadbalancing": endpoint, "rds": endpoint, "s3": endpoint },
+        "password_secret": "file:passwords",
+    });
+    let cloud = |more: Value| desk.cloud(merged(config.clone(), more));
+    let change = |request: &mut ProvisionRequest| match request.kind {
+        // In each zone an address.
+        OfferKind::LoadBalancer => request.surcharges = vec!["public-ipv4".parse().expect("a name"); 3],
+        OfferKind::BlockStorage => request.place.zone = Some("eu-west-3a".parse().expect("a name")),
+        _ => {}
     };
-    let mut told = BTreeSet::new();
-    for kind in ec2::all_kinds().into_iter().filter(|kind| *kind != OfferKind::Machine) {
-        let (settings, attributes) = wanted(kind);
-        // Of a table alone: nothing is asked for it.
-        let row = crate::ec2::rows().into_iter().find(|offer| offer.kind == kind).expect("a row");
-        let size = u64::from(matches!(kind, OfferKind::BlockStorage | OfferKind::ObjectStorage)) * 20;
-        let mut request = ProvisionRequest::of(&row, size, "a test");
-        match kind {
-            // In each zone an address.
-            OfferKind::LoadBalancer => request.surcharges = vec!["public-ipv4".parse().expect("a name"); 3],
-            OfferKind::BlockStorage => request.place.zone = Some("eu-west-3a".parse().expect("a name")),
-            _ => {}
-        }
-        request.settings = serde_json::from_value(settings).expect("settings");
-        let service = record_or_play(
-            &tape("ec2", kind),
-            &request,
-            |tape| Arc::new(cloud(json!({ "http": { "keep_alive": false, "record": tape } }))),
-            |transport| Arc::new(cloud(json!({})).with_transport(transport)),
-        )
-        .await;
-        for name in attributes {
+    let clouds: Clouds<'_> = (&|tape| Arc::new(cloud(recording(tape))), &|transport| {
+        Arc::new(cloud(json!({})).with_transport(transport))
+    });
+    let told = each_kind("ec2", &crate::ec2::rows(), 20, &change, clouds).await;
+    for (kind, service) in &told {
+        for name in wanted(*kind).1 {
             assert!(service.attributes.contains_key(*name), "{kind}: {name}: {:?}", service.attributes);
         }
-        told.insert(kind);
     }
-    println!(
-        "figure: {} kinds at EC2 were {}",
-        told.len(),
-        if is_recording() { "recorded" } else { "played" }
-    );
     assert_eq!(told.len(), 6);
 }
 
@@ -175,37 +197,16 @@ async fn each_kind_at_openstack_says_what_it_said_to_a_server() {
     let _more = peer.as_ref().and_then(|peer| More::start(peer.folder()));
     let auth_url = peer.as_ref().map_or("http://127.0.0.1:9/v3", |peer| peer.get("OS_AUTH_URL"));
     let desk = openstack::Desk::new(peer.as_ref().map_or("canary-secret", |peer| peer.get("OS_PASSWORD")));
-    let cloud = |more: Value| {
-        let mut config = json!({
-            "kinds": adapters::openstack::all_kinds(),
-            "network": "private",
-            "floating_network": "public",
-            "list_lag_ms": 0,
-        });
-        config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        desk.cloud(auth_url, config)
-    };
-    let mut told = BTreeSet::new();
-    for kind in adapters::openstack::all_kinds().into_iter().filter(|kind| *kind != OfferKind::Machine) {
-        let (settings, _) = wanted(kind);
-        let row = openstack::rows().into_iter().find(|offer| offer.kind == kind).expect("a row");
-        let size = u64::from(matches!(kind, OfferKind::BlockStorage | OfferKind::ObjectStorage)) * 2;
-        let mut request = ProvisionRequest::of(&row, size, "a test");
-        request.settings = serde_json::from_value(settings).expect("settings");
-        let service = record_or_play(
-            &tape("openstack", kind),
-            &request,
-            |tape| Arc::new(cloud(json!({ "http": { "keep_alive": false, "record": tape } }))),
-            |transport| Arc::new(cloud(json!({})).with_transport(transport)),
-        )
-        .await;
-        println!("{kind}: {:?}", service.attributes);
-        told.insert(kind);
-    }
-    println!(
-        "figure: {} kinds at OpenStack were {}",
-        told.len(),
-        if is_recording() { "recorded" } else { "played" }
-    );
+    let config = json!({
+        "kinds": adapters::openstack::all_kinds(),
+        "network": "private",
+        "floating_network": "public",
+        "list_lag_ms": 0,
+    });
+    let cloud = |more: Value| desk.cloud(auth_url, merged(config.clone(), more));
+    let clouds: Clouds<'_> = (&|tape| Arc::new(cloud(recording(tape))), &|transport| {
+        Arc::new(cloud(json!({})).with_transport(transport))
+    });
+    let told = each_kind("openstack", &openstack::rows(), 2, &|_| {}, clouds).await;
     assert_eq!(told.len(), 5);
 }

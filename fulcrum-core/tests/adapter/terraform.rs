@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     ec2::left,
     ec2_kinds::{SHOP, cloud},
-    peers::{self, Peer, orders::Ground, stormy::Stormy},
+    peers::{self, Peer},
 };
 
 /// Whether a command of Terraform's ends well; how many seconds it took.
@@ -45,22 +45,9 @@ async fn an_order_takes_its_time_beside_terraform() {
     let endpoint = peer.get("AWS_ENDPOINT_URL");
     let desk = crate::ec2::Desk::new(endpoint);
     let direct: Arc<dyn Provider> = Arc::new(cloud(&desk, json!({})));
-    let ground = Ground {
-        broken: direct.clone(),
-        direct: direct.clone(),
-        beside: Vec::new(),
-        faults: match peers::Faults::before(peers::host_of(endpoint)) {
-            Some(faults) => faults,
-            None => return,
-        },
-        storm: Stormy::over(crate::ec2::live()),
-        blueprint: SHOP.to_owned(),
-        leave_out: &[],
-        step_timeout_s: 60,
-    };
     let folder = tempfile::tempdir().expect("a folder");
     let begun = Instant::now();
-    let plan = peers::orders::plan(&ground).await;
+    let plan = peers::orders::plan_at(std::slice::from_ref(&direct), SHOP, &[]).await;
     let ledger = Arc::new(SqliteLedger::open(folder.path().join("orders.db")).await.expect("a ledger"));
     let layered = layers::recommended(direct.clone());
     let engine = Engine::new([(direct.id().clone(), layered)].into(), ledger);

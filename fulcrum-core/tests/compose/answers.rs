@@ -122,8 +122,8 @@ fn a_query_prices_what_was_asked_for() {
     assert_eq!(found(60, Some(60)), ["roomy", "small"], "50 GiB more cost 50");
 }
 
-#[test]
-fn a_machine_without_an_address_is_for_those_who_ask_for_it() {
+/// A machine with an address, and the same one without, which is cheaper.
+fn with_and_without_address() -> Catalogue {
     let mut all = offers(
         "acme",
         "DE",
@@ -132,7 +132,12 @@ fn a_machine_without_an_address_is_for_those_who_ask_for_it() {
     for (offer, told) in all.iter_mut().zip(["extra", "none"]) {
         offer.attributes = std::sync::Arc::new([("public_ipv4".to_owned(), told.to_owned())].into());
     }
-    let market = catalogue(all);
+    catalogue(all)
+}
+
+#[test]
+fn a_machine_without_an_address_is_for_those_who_ask_for_it() {
+    let market = with_and_without_address();
     let found = |text: &str| -> Vec<String> {
         let query = Query { filter: serde_json::from_str(text).expect("a filter"), ..Query::default() };
         market.query(&query).into_iter().map(|ix| market.offer(ix).sku.to_string()).collect()
@@ -155,15 +160,7 @@ fn a_machine_without_an_address_is_for_those_who_ask_for_it() {
 
 #[test]
 fn nobody_comes_to_a_running_machine_without_an_address_who_did_not_ask_for_one() {
-    let mut all = offers(
-        "acme",
-        "DE",
-        "machine,web,one,4,4096,10,10,,EUR,net,,2026-11-01,test\nmachine,web+no-ipv4,one,4,4096,10,9,,EUR,net,,2026-11-01,test\n",
-    );
-    for (offer, told) in all.iter_mut().zip(["extra", "none"]) {
-        offer.attributes = std::sync::Arc::new([("public_ipv4".to_owned(), told.to_owned())].into());
-    }
-    let market = catalogue(all);
+    let market = with_and_without_address();
     let leases = |settings: &str| {
         let text = format!(
             "{{ name: x, constraints: [ share: all ], components: {{

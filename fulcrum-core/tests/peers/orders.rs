@@ -87,12 +87,17 @@ pub async fn offers(provider: &dyn Provider) -> Vec<Offer> {
 
 /// The best plan over the offers of all clouds.
 pub async fn plan(ground: &Ground) -> Plan {
+    plan_at(&ground.direct(), &ground.blueprint, ground.leave_out).await
+}
+
+/// The same at some clouds, without some products.
+pub async fn plan_at(clouds: &[Arc<dyn Provider>], blueprint: &str, leave_out: &[&str]) -> Plan {
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
-    for provider in ground.direct() {
-        let offers = offers(&*provider).await.into_iter();
-        builder.extend(offers.filter(|offer| !ground.leave_out.contains(&offer.sku.as_str())));
+    for provider in clouds {
+        let offers = offers(&**provider).await.into_iter();
+        builder.extend(offers.filter(|offer| !leave_out.contains(&offer.sku.as_str())));
     }
-    let blueprint = Blueprint::from_yaml(&ground.blueprint).expect("a blueprint");
+    let blueprint = Blueprint::from_yaml(blueprint).expect("a blueprint");
     compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
         .expect("a plan")
 }
