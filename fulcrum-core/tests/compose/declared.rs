@@ -57,7 +57,12 @@ fn value(chance: &mut StdRng, name: &str) -> Value {
         json!(true),
     ];
     let at = NAMES.iter().position(|it| *it == name).unwrap_or_default();
-    if chance.random_bool(0.95) { right[at].clone() } else { json!({ "odd": 1 }) }
+    if chance.random_bool(0.95) { right[at].clone() } else { odd() }
+}
+
+/// A value of none of these types. An object would be settings for one provider, which stand against those who have none.
+fn odd() -> Value {
+    json!([["odd"]])
 }
 
 /// An offer that may tell of its disk and of its address.
@@ -104,7 +109,7 @@ fn is_taken(declared: &[Value], settings: &serde_json::Map<String, Value>) -> bo
         declared.iter().filter(of_machine).map(|it| (name(it), it)).collect();
     let all_known = settings
         .iter()
-        .all(|(name, value)| known.get(name).is_some_and(|it| it.is_string() || !value.is_object()));
+        .all(|(name, value)| known.get(name).is_some_and(|it| it.is_string() || *value != odd()));
     let has_needed =
         known.iter().all(|(name, it)| it["required"] != json!(true) || settings.contains_key(name));
     all_known && has_needed
