@@ -50,11 +50,17 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
 ];
 
 /// The only files of `compose` that may contain floats: they advise, and decide nothing.
-const ADVISERS: [&str; 4] = [
+const ADVISERS: [&str; 10] = [
     "compose::lp::simplex",
     "compose::bnb::pseudo_costs",
     "compose::colgen::separation",
     "compose::colgen::neighbourhood",
+    "compose::colgen::compact_lp",
+    "compose::colgen::dive",
+    "compose::lp::sparse",
+    "compose::lp::sparse::dual",
+    "compose::lp::sparse::inverse",
+    "compose::lp::sparse::primal",
 ];
 
 /// What panics on an amount out of range and is no operator, which clippy finds: a sum names its integer type, so that it is

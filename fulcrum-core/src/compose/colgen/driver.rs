@@ -16,6 +16,7 @@ use rust_decimal::Decimal;
 
 use super::{
     candidate_index::CandidateIndex,
+    dive::DivePace,
     master::{MasterSolution, RestrictedMaster, distinct},
     neighbourhood::Neighbourhood,
 };
@@ -42,9 +43,9 @@ use crate::{
 /// Rounds without a better plan after which the search ends.
 const MAX_IDLE_ROUNDS: u32 = 24;
 
-/// Pricing rounds for one master; in the first round, before there is a plan.
+/// Pricing rounds for one master; fewer before the first plans.
 const MAX_PRICING_ROUNDS: usize = 100;
-const FIRST_PRICING_ROUNDS: usize = 12;
+const PRICING_ROUNDS: [usize; 2] = [1, 12];
 /// Nodes for a first plan.
 const FIRST_PLAN_NODES: u64 = 4_000;
 
@@ -140,7 +141,7 @@ impl ColumnGeneration<'_, '_> {
         let mut round = 0u64;
         while self.should_continue() {
             // A solved master, or one with as many columns as the rounds gave.
-            let rounds = if round == 0 { FIRST_PRICING_ROUNDS } else { MAX_PRICING_ROUNDS };
+            let rounds = PRICING_ROUNDS.get(round as usize).copied().unwrap_or(MAX_PRICING_ROUNDS);
             let solution = master.solve(rounds, &mut InterruptCheck::new(&mut || self.should_continue()))?;
             self.bound = self.bound.max(master.bound);
             self.pivots += solution.pivots;
@@ -149,20 +150,28 @@ impl ColumnGeneration<'_, '_> {
                 break;
             }
             let mut violated = master.violated_by_master(&solution);
-            let is_settled = violated.is_empty();
+            let is_settled = violated.is_empty() && round >= PRICING_ROUNDS.len() as u64;
             let before = self.cutoff;
-            let places = master.neighbourhood(&solution, round);
-            let (column_set, scope) = master.restrict(
-                &solution,
-                &places,
-                &mut InterruptCheck::new(&mut || self.should_continue()),
-            )?;
-            self.try_places(column_set, &scope, 40 + 10 * round.min(40))?;
+            let pace = if round == 0 { DivePace::QUICK } else { DivePace::CAREFUL };
+            self.dive(master, Vec::new(), pace, round)?;
+            if self.best.is_none() && round > 0 {
+                let places = master.neighbourhood(&solution, round);
+                let (column_set, scope) = master.restrict(
+                    &solution,
+                    &places,
+                    &mut InterruptCheck::new(&mut || self.should_continue()),
+                )?;
+                self.try_places(column_set, &scope, 40 + 10 * round.min(40))?;
+            }
             let mut failures = 0;
             let mut step = 0u64;
-            while failures < (if is_settled { 60 } else { 12 }) && self.should_continue() {
+            while failures < (if is_settled { 60 } else { round.min(2) }) && self.should_continue() {
                 let before = self.cutoff;
-                self.improve(master, &solution, round * 1000 + step)?;
+                if step % 3 == 2 {
+                    self.improve(master, &solution, round * 1000 + step)?;
+                } else {
+                    self.dive_around(master, &solution, round * 1000 + step)?;
+                }
                 failures = if self.cutoff < before { 0 } else { failures + 1 };
                 step += 1;
             }
@@ -179,6 +188,59 @@ impl ColumnGeneration<'_, '_> {
         Ok(())
     }
 
+    /// The leases of the incumbent.
+    fn incumbent_leases(&self) -> Vec<(Column, i64)> {
+        let Some(((mip, column_set, values), _)) = &self.best else { return Vec::new() };
+        let all = column_set.columns.iter().map(|(id, column)| (column, values[mip.leases[id].index()]));
+        all.filter(|(_, count)| *count > 0).map(|(column, count)| (column.clone(), count)).collect()
+    }
+
+    /// Frees many leases of the incumbent, and dives for their replicas.
+    fn dive_around(
+        &mut self,
+        master: &mut RestrictedMaster<'_>,
+        solution: &MasterSolution,
+        stream: u64,
+    ) -> Result<(), ComposeError> {
+        let leases = self.incumbent_leases();
+        let freed = master.leases_to_free(solution, &leases, stream);
+        let kept: Vec<(Column, i64)> =
+            leases.into_iter().zip(freed).map(|((column, count), freed)| (column, count - freed)).collect();
+        let kept = kept.into_iter().filter(|(_, count)| *count > 0).collect();
+        self.dive(master, kept, DivePace::CAREFUL, stream)
+    }
+
+    /// Dives for what some leases leave. A plan that is found becomes the incumbent if it is better.
+    fn dive(
+        &mut self,
+        master: &mut RestrictedMaster<'_>,
+        kept: Vec<(Column, i64)>,
+        pace: DivePace,
+        stream: u64,
+    ) -> Result<(), ComposeError> {
+        let kept = master.leases_of(&kept);
+        let (problem, cutoff) = (self.problem, self.cutoff);
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
+        let found = master.dive(&kept, pace, cutoff, stream, &mut interrupt)?;
+        let Some(found) = found else { return Ok(()) };
+        let columns: Vec<(Column, i64)> =
+            found.iter().map(|(id, count)| (master.column_set.columns[*id].clone(), *count)).collect();
+        let places = columns.iter().flat_map(|(column, _)| master.places_of(column.class)).collect();
+        let column_set = distinct(columns.iter().map(|(column, _)| column.clone()));
+        let mut mip = Mip::new(problem, &column_set, &PlaceScope::Some(places), None, &mut interrupt)?;
+        for (at, (_, count)) in columns.iter().enumerate() {
+            let var = mip.leases[Id::from_index(at)];
+            (mip.lower[var], mip.upper[var]) = (*count, *count);
+        }
+        let outcome = self.solve_mip(&mip, true, Goal::Best, 60, Decimal::ZERO);
+        if let Some((values, value)) = outcome.best {
+            self.cutoff = value;
+            self.best = Some(((mip, column_set, values), value));
+        }
+        Ok(())
+    }
+
     /// Frees some leases of the incumbent, and solves for their replicas with all else fixed.
     fn improve(
         &mut self,
@@ -186,14 +248,10 @@ impl ColumnGeneration<'_, '_> {
         solution: &MasterSolution,
         round: u64,
     ) -> Result<(), ComposeError> {
-        let Some(((mip, column_set, values), _)) = &self.best else { return Ok(()) };
-        let leases: Vec<(Column, i64)> = column_set
-            .columns
-            .iter()
-            .map(|(id, column)| (column, values[mip.leases[id].index()]))
-            .filter(|(_, count)| *count > 0)
-            .map(|(column, count)| (column.clone(), count))
-            .collect();
+        let leases = self.incumbent_leases();
+        if leases.is_empty() {
+            return Ok(());
+        }
         let problem = self.problem;
         let mut should_continue = || self.should_continue();
         let mut interrupt = InterruptCheck::new(&mut should_continue);

@@ -14,7 +14,7 @@ use crate::{
         lp::safe_bound::{descale, floor_to_micros, micros_to_scaled},
         mip::{
             model::{Mip, Row},
-            row_terms::RowTerm,
+            row_terms::{RowTerm, StockKey},
         },
         presolve::columns::Column,
     },
@@ -32,16 +32,26 @@ pub(crate) struct Duals {
     /// The objective weight of each of `MEASURES` less the dual value of its cap; never negative.
     weights: [i128; 3],
     /// The dual value of one unit of stock, by offer or running group.
-    stock: FxHashMap<(OfferIx, Option<usize>), i128>,
+    stock: FxHashMap<StockKey, i128>,
     /// Dual values of all other rows over leases.
     terms: Vec<(RowTerm, i128)>,
+    /// The dual value of a replica anywhere, and what is to be added in a place.
+    anywhere: IdVec<ComponentIx, i64>,
+    in_place: FxHashMap<(PartitionKey, usize), Vec<(ComponentIx, i64)>>,
 }
 
 impl Duals {
     /// Zero dual values: the objective alone.
     pub(crate) fn none(problem: &Problem<'_>) -> Self {
         let weights = MEASURES.map(|measure| micros_to_scaled(problem.stage.weight(measure)));
-        Self { rows: IdVec::new(), weights, stock: FxHashMap::default(), terms: Vec::new() }
+        Self {
+            rows: IdVec::new(),
+            weights,
+            stock: FxHashMap::default(),
+            terms: Vec::new(),
+            anywhere: problem.components.ids().map(|_| 0).collect(),
+            in_place: FxHashMap::default(),
+        }
     }
 
     pub(crate) fn new(problem: &Problem<'_>, mip: &Mip, duals: IdVec<Row, i128>) -> Self {
@@ -54,6 +64,16 @@ impl Duals {
         };
         let rows = duals.iter().map(rounded).collect();
         let mut duals = Self { rows, ..Self::none(problem) };
+        // The rows that define replicas come first, one for each component.
+        for component in problem.components.ids() {
+            duals.anywhere[component] = floor_to_micros(duals.rows[Row::from_index(component.index())]);
+        }
+        for (key, place, component, row) in &mip.place_rows {
+            let dual = floor_to_micros(duals.rows[*row]);
+            if dual != 0 {
+                duals.in_place.entry((*key, *place)).or_default().push((*component, dual));
+            }
+        }
         for (term, row) in &mip.lease_rows {
             let dual = duals.rows[*row];
             match term {
@@ -78,20 +98,20 @@ impl Duals {
         duals
     }
 
+    /// Adds the dual value of one unit of stock; never above zero.
+    pub(crate) fn add_stock(&mut self, key: StockKey, dual: i128) {
+        *self.stock.entry(key).or_default() -= dual;
+    }
+
     /// The dual value of a replica of each component in some places.
     pub(crate) fn dual_value(
         &self,
-        problem: &Problem<'_>,
-        mip: &Mip,
-        places: &[(PartitionKey, usize)],
+        places: impl IntoIterator<Item = (PartitionKey, usize)>,
     ) -> IdVec<ComponentIx, i64> {
-        // The rows that define replicas come first, one for each component.
-        let of = |row: Row| floor_to_micros(self.rows[row]);
-        let mut dual_value: IdVec<ComponentIx, i64> =
-            problem.components.ids().map(|component| of(Row::from_index(component.index()))).collect();
-        for (key, place, component, row) in &mip.place_rows {
-            if places.contains(&(*key, *place)) {
-                dual_value[*component] = dual_value[*component].saturating_add(of(*row));
+        let mut dual_value = self.anywhere.clone();
+        for place in places {
+            for (component, dual) in self.in_place.get(&place).into_iter().flatten() {
+                dual_value[*component] = dual_value[*component].saturating_add(*dual);
             }
         }
         dual_value

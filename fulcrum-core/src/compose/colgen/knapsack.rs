@@ -4,7 +4,14 @@
 //! integers. The fractional relaxation of a weighted sum of the dimensions gives the bound (S. Martello, P. Toth,
 //! *Knapsack Problems*, Wiley 1990, §2.2).
 
-use super::duals::Duals;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    duals::Duals,
+    knapsack_table::{KnapsackTable, TableItem},
+};
 use crate::{
     compose::{
         formulation::{ids::ComponentIx, problem::Problem},
@@ -15,8 +22,11 @@ use crate::{
     model::OfferKind,
 };
 
-/// Nodes for one machine; beyond them only the bound is known.
+/// Nodes for one machine; beyond them a table answers, and nodes with the table as their bound.
 const MAX_NODES: u32 = 4_000;
+const MAX_TABLE_NODES: u32 = 40_000;
+/// A difference, in micro-units, that is not looked into: rounded prices of disk make it.
+const PRICE_ROUNDING_MICROS: i64 = 2_000;
 
 /// Components that share machines, and their dual value together.
 #[derive(Debug)]
@@ -46,9 +56,14 @@ pub(crate) fn items(
     rules: &PatternRules,
     dual_value: &IdVec<ComponentIx, i64>,
     wanted: Wanted<'_>,
+    rest: Option<&IdVec<ComponentIx, u32>>,
 ) -> Vec<Item> {
     let mut is_done: IdVec<ComponentIx, bool> = problem.components.ids().map(|_| false).collect();
     let mut items = Vec::new();
+    let most = |component: ComponentIx| {
+        let spec = &problem.components[component];
+        spec.per_machine.min(rest.map_or(spec.max, |rest| rest[component]))
+    };
     for component in problem.components.ids() {
         if is_done[component] || problem.components[component].kind != OfferKind::Machine {
             continue;
@@ -78,7 +93,7 @@ pub(crate) fn items(
         let clash = members
             .iter()
             .any(|one| members.iter().any(|two| one != two && rules.are_anti_affine(*one, *two)));
-        if !is_wanted || clash {
+        if !is_wanted || clash || members.iter().any(|member| most(*member) == 0) {
             continue;
         }
         let sum = |of: &dyn Fn(ComponentIx) -> u64| members.iter().map(|member| of(*member)).sum();
@@ -88,11 +103,7 @@ pub(crate) fn items(
                 .map(|d| sum(&|member| problem.components[member].demand[d]))
                 .collect(),
             disk_gib: sum(&|member| problem.components[member].disk_gib),
-            max_count: members
-                .iter()
-                .map(|member| problem.components[*member].per_machine.min(problem.components[*member].max))
-                .min()
-                .unwrap_or(0),
+            max_count: members.iter().map(|member| most(*member)).min().unwrap_or(0),
             members,
         });
     }
@@ -141,6 +152,15 @@ pub(crate) struct Knapsack<'a> {
     best: Option<Pattern>,
     /// All patterns found, if all are wanted.
     all: Option<Vec<Pattern>>,
+    /// The largest room among the machines to come.
+    most_room: [u64; 2],
+    /// Tables for all rooms up to that one, by the values of the items.
+    tables: FxHashMap<Vec<i64>, Option<Rc<KnapsackTable>>>,
+    /// Tables of this machine: the value of items less the cost of their disk, and without it.
+    by_table: Option<[Rc<KnapsackTable>; 2]>,
+    max_nodes: u32,
+    /// Machines whose best pattern is not proven.
+    pub(crate) inexact: u64,
 }
 
 /// A reduced cost and its column.
@@ -152,9 +172,19 @@ impl<'a> Knapsack<'a> {
         rules: &'a PatternRules,
         duals: &'a Duals,
         items: &'a [Item],
+        machines: &[usize],
     ) -> Self {
+        let most = |d: usize| {
+            let room = |at: &usize| problem.size(&problem.candidates[*at]).get(d).copied().unwrap_or(0);
+            machines.iter().map(room).max().unwrap_or(0)
+        };
         Self {
             problem,
+            most_room: [most(0), most(1)],
+            tables: FxHashMap::default(),
+            by_table: None,
+            max_nodes: MAX_NODES,
+            inexact: 0,
             rules,
             duals,
             items,
@@ -278,13 +308,94 @@ impl<'a> Knapsack<'a> {
         self.nodes as usize
     }
 
-    /// The best pattern below a cutoff, and whether it is proven.
-    pub(crate) fn solve(&mut self, cost: Cost, cutoff: i64) -> (Option<Pattern>, bool) {
+    /// The best pattern below a cutoff, and a lower bound on the reduced costs of all patterns: at the cutoff if none is below.
+    pub(crate) fn solve(&mut self, cost: Cost, cutoff: i64, potential: i64) -> (Option<Pattern>, i64) {
         self.nodes = 0;
         self.chosen.clear();
         self.best = None;
         self.descend(0, 0, 0, cost, cutoff);
-        (self.best.take(), self.nodes < MAX_NODES)
+        if self.nodes >= MAX_NODES {
+            return self.solve_by_table(cost, cutoff, potential);
+        }
+        let least = self.found(cutoff);
+        (self.best.take(), least)
+    }
+
+    /// What branch and bound did not finish. The value of the items counts once less the cost of all disk, with what is included
+    /// given back, and once without any cost of disk: both are bounds, and exact if their own items are a pattern that is worth it.
+    /// Otherwise they are bounds for a longer branch and bound.
+    fn solve_by_table(&mut self, cost: Cost, cutoff: i64, potential: i64) -> (Option<Pattern>, i64) {
+        let room = [0, 1].map(|d| self.room.get(d).copied().unwrap_or(0));
+        let mut least = potential;
+        let mut tables = Vec::new();
+        for (values, more) in [(self.net.clone(), self.included), (self.dual_value.clone(), 0)] {
+            let Some(table) = self.table_of(&values, room) else { continue };
+            least = least.max(cost.saturating_sub(table.value(room)).saturating_sub(more));
+            self.try_pattern(&table.packed(room), self.best.as_ref().map_or(cutoff, |(best, _)| *best));
+            tables.push(table);
+            if self.found(cutoff) <= least.saturating_add(PRICE_ROUNDING_MICROS) {
+                break;
+            }
+        }
+        if self.found(cutoff) > least.saturating_add(PRICE_ROUNDING_MICROS)
+            && let Ok(tables) = <[Rc<KnapsackTable>; 2]>::try_from(tables)
+        {
+            self.by_table = Some(tables);
+            (self.nodes, self.max_nodes) = (0, MAX_TABLE_NODES);
+            self.descend(0, 0, 0, cost, cutoff);
+            if self.nodes < self.max_nodes {
+                least = self.found(cutoff);
+            }
+            (self.by_table, self.max_nodes) = (None, MAX_NODES);
+        }
+        let found = self.found(cutoff);
+        self.inexact += u64::from(least.saturating_add(PRICE_ROUNDING_MICROS) < found);
+        (self.best.take(), least.min(found))
+    }
+
+    /// The best reduced cost so far.
+    fn found(&self, cutoff: i64) -> i64 {
+        self.best.as_ref().map_or(cutoff, |(best, _)| *best)
+    }
+
+    /// The table of some values for all machines, or for this one's room if that is smaller.
+    fn table_of(&mut self, values: &[i64], room: [u64; 2]) -> Option<Rc<KnapsackTable>> {
+        let mut value = vec![0; self.items.len()];
+        self.order.iter().for_each(|at| value[*at] = values[*at].max(0));
+        if let Some(known) = self.tables.get(&value) {
+            return known.clone().filter(|table| table.covers(room));
+        }
+        let table = self.table(self.most_room, &value).or_else(|| self.table(room, &value)).map(Rc::new);
+        self.tables.insert(value, table.clone());
+        table
+    }
+
+    fn table(&self, room: [u64; 2], values: &[i64]) -> Option<KnapsackTable> {
+        let item = |(item, value): (&Item, &i64)| TableItem {
+            value: *value,
+            size: [0, 1].map(|d| item.demand.get(d).copied().unwrap_or(0)),
+            max_count: item.max_count,
+        };
+        let items: Vec<TableItem> = self.items.iter().zip(values).map(item).collect();
+        KnapsackTable::new(room, &items)
+    }
+
+    /// Records items of a table if they are a pattern: it knows neither further sizes nor who may share.
+    fn try_pattern(&mut self, packed: &[(usize, u32)], best: i64) {
+        let sum = |of: &dyn Fn(&Item) -> u64| {
+            packed.iter().fold(0u64, |sum, (at, count)| {
+                sum.saturating_add(of(&self.items[*at]).saturating_mul((*count).into()))
+            })
+        };
+        let fits = self.room.iter().enumerate().all(|(d, room)| sum(&|item| item.demand[d]) <= *room)
+            && self.disk.is_none_or(|disk| sum(&|item| item.disk_gib) <= disk);
+        let members = || packed.iter().flat_map(|(at, _)| self.items[*at].members.iter().copied());
+        let may_share = members().all(|one| members().all(|two| !self.rules.are_anti_affine(one, two)));
+        if fits && may_share {
+            self.chosen = packed.to_vec();
+            self.record(best);
+            self.chosen.clear();
+        }
     }
 
     /// All patterns with a reduced cost of at most `limit`; `None` if the node limit ended the search.
@@ -295,22 +406,22 @@ impl<'a> Knapsack<'a> {
         self.all = Some(Vec::new());
         self.descend(0, 0, 0, cost, limit.saturating_add(1));
         let all = self.all.take();
-        if self.nodes < MAX_NODES { all } else { None }
+        if self.nodes < self.max_nodes { all } else { None }
     }
 
     fn descend(&mut self, position: usize, dual_value: i64, disk: u64, cost: Cost, cutoff: i64) {
         self.nodes += 1;
-        if self.nodes >= MAX_NODES {
+        if self.nodes >= self.max_nodes {
             return;
         }
-        let best = self.best.as_ref().map_or(cutoff, |(best, _)| *best);
+        let best = self.found(cutoff);
         let disk_cost = self
             .gib_cost
             .saturating_mul(i64::try_from(disk).unwrap_or(i64::MAX))
             .saturating_sub(self.included);
         let least =
             cost.saturating_sub(dual_value).saturating_add(disk_cost).saturating_sub(self.bound(position));
-        if least >= best {
+        if least >= best || self.least_by_table(dual_value, disk, cost) >= best {
             return;
         }
         if position == self.order.len() {
@@ -354,6 +465,18 @@ impl<'a> Knapsack<'a> {
                 *room += demand * times;
             }
         }
+    }
+
+    /// The least reduced cost behind a node, by the tables.
+    fn least_by_table(&self, dual_value: i64, disk: u64, cost: Cost) -> i64 {
+        let Some([less_disk, without]) = &self.by_table else { return i64::MIN };
+        let room = [0, 1].map(|d| self.room.get(d).copied().unwrap_or(0));
+        let disk_cost = self.gib_cost.saturating_mul(i64::try_from(disk).unwrap_or(i64::MAX));
+        let all_paid = disk_cost.saturating_sub(self.included);
+        let carried = cost.saturating_sub(dual_value);
+        let first = carried.saturating_add(all_paid).saturating_sub(less_disk.value(room));
+        let second = carried.saturating_add(all_paid.max(0)).saturating_sub(without.value(room));
+        first.max(second)
     }
 
     fn record(&mut self, best: i64) {

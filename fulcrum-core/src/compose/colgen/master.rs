@@ -1,14 +1,16 @@
 //! The restricted master: a linear program whose columns and place rows are generated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, hash_map::Entry};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     candidate_index::CandidateIndex,
+    compact_lp::{CompactLp, LpDuals, UsedColumns},
     duals::{Duals, objective},
     knapsack::Wanted,
     pricing::{Pricing, PricingBound, all_patterns, best_patterns},
+    row_pool::RowPool,
 };
 use crate::{
     catalogue::OfferIx,
@@ -21,10 +23,14 @@ use crate::{
         },
         id_vec::{Id, IdVec},
         interrupt::InterruptCheck,
-        lp::{safe_bound::lagrangian_bound, simplex::Simplex},
+        lp::{
+            safe_bound::{SCALE_BITS, lagrangian_bound},
+            sparse::LpEnd,
+        },
         mip::{model::Mip, place_scope::PlaceScope, var_bounds::VarBounds},
         presolve::{
-            columns::{Column, ColumnSet, nondominated},
+            columns::{Column, ColumnId, ColumnSet, nondominated},
+            dominance::skyline,
             pattern_rules::PatternRules,
         },
     },
@@ -42,8 +48,8 @@ const FIRST_COLUMNS: usize = 100;
 
 /// A solved master.
 pub(crate) struct MasterSolution {
-    pub(crate) mip: Mip,
-    pub(crate) simplex: Simplex,
+    /// The columns that it uses, each with its leases.
+    pub(crate) used: UsedColumns,
     duals: Duals,
     /// The bound at these dual values, and the pricing bound of the columns that are not in the master.
     last: (i128, PricingBound),
@@ -78,12 +84,17 @@ pub(crate) struct RestrictedMaster<'p> {
     pub(crate) rules: &'p PatternRules,
     pub(crate) index: &'p CandidateIndex,
     pub(crate) column_set: ColumnSet,
-    known: FxHashSet<ColumnKey>,
+    known: FxHashMap<ColumnKey, ColumnId>,
     pub(crate) scope: BTreeSet<(PartitionKey, usize)>,
     groups: Vec<ColumnGroup>,
+    /// The non-dominated machines of several groups, by their positions.
+    unions: FxHashMap<Vec<usize>, Vec<usize>>,
+    pool: RowPool,
+    pub(super) program: CompactLp,
+    /// Machines whose pricing problem was not solved exactly, over all rounds.
+    pub(crate) inexact: u64,
     /// A lower bound on every plan of the whole market, over the horizon.
     pub(crate) bound: i128,
-    big_m: i64,
 }
 
 impl<'p> RestrictedMaster<'p> {
@@ -95,18 +106,25 @@ impl<'p> RestrictedMaster<'p> {
     ) -> Result<Self, ComposeError> {
         let dearest =
             problem.candidates.iter().map(|candidate| objective(problem, candidate)).max().unwrap_or(0);
+        // Above what any replica can be worth if a plan exists; see `solve`.
+        let big_m = dearest.clamp(1, 1 << 50).saturating_mul(4);
+        let costs = problem.candidates.iter().map(|candidate| i128::from(objective(problem, candidate)));
+        let mean = costs.sum::<i128>() / i128::try_from(problem.candidates.len().max(1)).unwrap_or(1);
         let mut master = Self {
             problem,
             rules,
             index,
             column_set: ColumnSet { columns: IdVec::new(), patterns: 0 },
-            known: FxHashSet::default(),
+            known: FxHashMap::default(),
             scope: BTreeSet::new(),
             groups: Vec::new(),
+            unions: FxHashMap::default(),
+            pool: RowPool::new(problem, &PlaceScope::Some(BTreeSet::new()), interrupt)?,
+            program: CompactLp::new(problem, i64::try_from(mean).unwrap_or(i64::MAX), big_m),
+            inexact: 0,
             bound: 0,
-            // Above what any replica can be worth if a plan exists; see `solve`.
-            big_m: dearest.clamp(1, 1 << 50).saturating_mul(4),
         };
+        master.program.set_pool(&master.pool);
         master.regroup(interrupt)?;
         master.add_first_columns(interrupt)?;
         Ok(master)
@@ -130,22 +148,31 @@ impl<'p> RestrictedMaster<'p> {
             fresh.extend(alone);
         }
         let duals = Duals::none(problem);
-        let pricing = Pricing { problem, rules: self.rules, duals: &duals, dual_value: &dual_value };
+        let pricing =
+            Pricing { problem, rules: self.rules, duals: &duals, dual_value: &dual_value, rest: None };
         let priced = best_patterns(&pricing, &group.machines, (0, FIRST_COLUMNS), interrupt)?;
         fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
         self.add(fresh);
         Ok(())
     }
 
-    fn add(&mut self, columns: Vec<Column>) -> usize {
+    pub(super) fn add(&mut self, columns: Vec<Column>) -> usize {
         let mut added = 0;
         for column in columns {
-            if self.known.insert(column_key(&column)) {
+            let next = ColumnId::from_index(self.column_set.columns.len());
+            if let Entry::Vacant(entry) = self.known.entry(column_key(&column)) {
+                entry.insert(next);
+                self.program.add_column(self.problem, &self.pool, &column);
                 self.column_set.columns.push(column);
                 added += 1;
             }
         }
         added
+    }
+
+    /// A column of the master.
+    pub(super) fn position(&self, column: &Column) -> Option<ColumnId> {
+        self.known.get(&column_key(column)).copied()
     }
 
     /// Adds the rows of some places. A site brings its region, as traffic pays unless a receiver is seen in the
@@ -164,6 +191,8 @@ impl<'p> RestrictedMaster<'p> {
         if !places.is_subset(&self.scope) {
             self.scope.extend(places);
             self.regroup(interrupt)?;
+            self.pool = RowPool::new(self.problem, &PlaceScope::Some(self.scope.clone()), interrupt)?;
+            self.program.set_pool(&self.pool);
         }
         Ok(())
     }
@@ -209,32 +238,66 @@ impl<'p> RestrictedMaster<'p> {
             groups.push(ColumnGroup { places: Vec::new(), classes, machines, is_outside_scope: true });
         }
         self.groups = groups;
+        self.unions.clear();
         Ok(())
     }
 
-    /// Solves: prices columns until none improves. A bound that was proven stays if the solve is stopped.
+    /// Solves: adds rows and places that the solution breaks, and columns until none improves. A bound that was proven stays if
+    /// the solve is stopped.
     pub(crate) fn solve(
         &mut self,
         max_rounds: usize,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<MasterSolution, ComposeError> {
-        let mut pivots = 0;
-        for round in 0.. {
-            let scope = PlaceScope::Some(self.scope.clone());
-            let mip = Mip::new(self.problem, &self.column_set, &scope, Some(self.big_m), interrupt)?;
-            let mut simplex = Simplex::new(&mip);
-            simplex.run(i128::MAX, &mut || !interrupt.should_continue());
-            pivots += simplex.pivots;
-            let duals = Duals::new(self.problem, &mip, simplex.duals(&mip));
-            let (added, unpriced) = self.add_improving(&mip, &duals, interrupt)?;
-            let bound = lagrangian_bound(&mip, &VarBounds::of(&mip), &duals.rows).unwrap_or(i128::MIN);
+        let before = self.program.pivots();
+        let mut round = 0;
+        loop {
+            self.solve_rows(i128::MAX, interrupt)?;
+            let (duals, at_duals) = self.duals();
+            let (added, unpriced) = self.add_improving(&duals, None, interrupt)?;
+            let bound = at_duals.unwrap_or(i128::MIN);
             self.bound = self.bound.max(unpriced.farley_bound(bound, self.leases()));
-            if added == 0 || round >= max_rounds || !interrupt.should_continue() {
-                let last = (bound, unpriced);
-                return Ok(MasterSolution { mip, simplex, duals, last, pivots });
+            let is_enough = round >= max_rounds && (max_rounds > 1 || self.program.is_possible());
+            if added == 0 || is_enough || !interrupt.should_continue() {
+                let pivots = self.program.pivots() - before;
+                let used = self.program.used().collect();
+                return Ok(MasterSolution { used, duals, last: (bound, unpriced), pivots });
             }
+            round += 1;
         }
-        Err(ComposeError::Stopped)
+    }
+
+    /// Solves with the columns that there are; rows and places come that the solution breaks.
+    pub(super) fn solve_rows(
+        &mut self,
+        cutoff: i128,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<LpEnd, ComposeError> {
+        loop {
+            let (problem, pool, columns) = (self.problem, &self.pool, &self.column_set);
+            let end =
+                self.program.solve(problem, pool, columns, cutoff, &mut || !interrupt.should_continue());
+            let used: UsedColumns = self.program.used().collect();
+            let places = self.violated_by_leases(&used);
+            if places.is_empty() || end != LpEnd::Optimal || !interrupt.should_continue() {
+                return Ok(end);
+            }
+            self.add_place_rows(places, interrupt)?;
+        }
+    }
+
+    /// The dual values of the solved program, and the bound that they give if no column has a reduced cost below zero.
+    pub(super) fn duals(&self) -> (Duals, Option<i128>) {
+        let LpDuals { of_rows, of_totals, of_stock } = self.program.duals(&self.pool);
+        let mip = &self.pool.mip;
+        let mut duals = Duals::new(self.problem, mip, self.pool.complete_duals(of_rows, &of_totals));
+        let mut bound = lagrangian_bound(mip, &VarBounds::of(mip), &duals.rows);
+        for (key, stock, dual) in of_stock {
+            duals.add_stock(key, dual);
+            let all = dual.saturating_mul(stock.into()) >> SCALE_BITS;
+            bound = bound.and_then(|bound| bound.checked_add(all));
+        }
+        (duals, bound)
     }
 
     /// An upper bound on the number of leases in a plan.
@@ -244,25 +307,47 @@ impl<'p> RestrictedMaster<'p> {
 
     /// Adds columns with negative reduced costs. Returns their number, and the pricing bound of the columns that are
     /// not in the master.
-    fn add_improving(
+    pub(super) fn add_improving(
         &mut self,
-        mip: &Mip,
         duals: &Duals,
+        rest: Option<&IdVec<ComponentIx, u32>>,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<(usize, PricingBound), ComposeError> {
         let problem = self.problem;
         let mut fresh: Vec<Column> = Vec::new();
         let mut unpriced = PricingBound::default();
-        for group in &self.groups {
-            let dual_value = duals.dual_value(problem, mip, &group.places);
-            let pricing = Pricing { problem, rules: self.rules, duals, dual_value: &dual_value };
+        // Places where replicas are worth the same are priced as one.
+        let mut alike: BTreeMap<Vec<i64>, Vec<usize>> = BTreeMap::new();
+        for (at, group) in self.groups.iter().enumerate() {
+            let dual_value = duals.dual_value(group.places.iter().copied());
+            alike.entry(dual_value.into_inner()).or_default().push(at);
+        }
+        for (dual_value, groups) in alike {
+            let dual_value: IdVec<ComponentIx, i64> = dual_value.into_iter().collect();
+            let pricing = Pricing { problem, rules: self.rules, duals, dual_value: &dual_value, rest };
             let limits = (-1, COLUMNS_PER_ROUND + problem.components.len() / 2);
-            let priced = best_patterns(&pricing, &group.machines, limits, interrupt)?;
+            let machines = match groups.as_slice() {
+                [one] => &self.groups[*one].machines,
+                several => {
+                    if !self.unions.contains_key(several) {
+                        let all = several.iter().flat_map(|at| self.groups[*at].machines.iter().copied());
+                        let union = skyline(problem, all.collect(), interrupt)?;
+                        self.unions.insert(several.to_vec(), union);
+                    }
+                    &self.unions[several]
+                }
+            };
+            let priced = best_patterns(&pricing, machines, limits, interrupt)?;
+            self.inexact += priced.inexact;
             unpriced.merge(priced.bound);
             fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
             for component in self.products() {
-                interrupt.charge(group.classes.len() / 2)?;
-                let here = group.classes.iter().flat_map(|class| self.index.products(component, *class));
+                if rest.is_some_and(|rest| rest[component] == 0) {
+                    continue;
+                }
+                let classes = || groups.iter().flat_map(|at| &self.groups[*at].classes);
+                interrupt.charge(classes().count() / 2)?;
+                let here = classes().flat_map(|class| self.index.products(component, *class));
                 let mut good: Vec<(i64, &Column)> = here
                     .map(|column| (pricing.reduced_cost(column), column))
                     .filter(|(reduced, _)| *reduced < -1)
@@ -293,9 +378,14 @@ impl<'p> RestrictedMaster<'p> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX).min(i64::MAX / 4);
         let mut column_set = ColumnSet { columns: IdVec::new(), patterns: 0 };
         for group in &self.groups {
-            let dual_value = solution.duals.dual_value(problem, &solution.mip, &group.places);
-            let pricing =
-                Pricing { problem, rules: self.rules, duals: &solution.duals, dual_value: &dual_value };
+            let dual_value = solution.duals.dual_value(group.places.iter().copied());
+            let pricing = Pricing {
+                problem,
+                rules: self.rules,
+                duals: &solution.duals,
+                dual_value: &dual_value,
+                rest: None,
+            };
             let left = MAX_COLUMNS_WITHIN_GAP.saturating_sub(column_set.columns.len());
             let found = all_patterns(&pricing, &group.machines, Wanted::All, (limit, left), interrupt)?;
             let Some(found) = found else { return Ok(None) };
@@ -323,13 +413,13 @@ impl<'p> RestrictedMaster<'p> {
         class: ClassId,
         then: impl FnOnce(&Pricing<'_>) -> T,
     ) -> T {
-        let places: Vec<_> = self.places_of(class).collect();
-        let dual_value = solution.duals.dual_value(self.problem, &solution.mip, &places);
+        let dual_value = solution.duals.dual_value(self.places_of(class));
         then(&Pricing {
             problem: self.problem,
             rules: self.rules,
             duals: &solution.duals,
             dual_value: &dual_value,
+            rest: None,
         })
     }
 

@@ -1,19 +1,26 @@
 //! Column generation, for problems whose columns are too many to enumerate.
 //!
 //! * `driver`: the search.
-//! * `master`: the restricted master, a linear program.
+//! * `master`: the restricted master, and what is asked of it.
+//! * `row_pool`: the conditions of a scope as rows over replicas.
+//! * `compact_lp`: the master's linear program: columns, and the rows that they break.
 //! * `initial_columns`: the columns that it starts with.
-//! * `duals`, `pricing`, `knapsack`: the pricing problem, one knapsack per machine.
+//! * `duals`, `pricing`, `knapsack`, `knapsack_table`: the pricing problem, one knapsack per machine.
 //! * `candidate_index`: candidates by capacity and by place class.
+//! * `dive`: plans from the master, by fixing leases.
 //! * `separation`: places whose conditions the master violates.
 //! * `neighbourhood`: places and leases in which better plans are sought.
 
 pub(crate) mod candidate_index;
+pub(crate) mod compact_lp;
+pub(crate) mod dive;
 pub(crate) mod driver;
 pub(crate) mod duals;
 pub(crate) mod initial_columns;
 pub(crate) mod knapsack;
+pub(crate) mod knapsack_table;
 pub(crate) mod master;
 pub(crate) mod neighbourhood;
 pub(crate) mod pricing;
+pub(crate) mod row_pool;
 pub(crate) mod separation;

@@ -20,6 +20,8 @@ use crate::compose::{
 /// Place classes of a neighbourhood, and rows that its program may have.
 const MAX_NEIGHBOURHOOD_CLASSES: usize = 14;
 const MAX_NEIGHBOURHOOD_ROWS: usize = 500;
+/// Leases that a dive frees.
+const FREED_PERCENT: i64 = 35;
 
 impl RestrictedMaster<'_> {
     /// The place classes that the master uses, those with the largest cost first; then others in scope, in an order
@@ -100,6 +102,71 @@ impl RestrictedMaster<'_> {
         let classes: Vec<ClassId> = own.iter().copied().chain(others).collect();
         let limit = freed.iter().fold(0i64, |sum, at| sum.saturating_add(reduced_costs[*at]));
         Neighbourhood { freed, components, classes, limit }
+    }
+
+    /// Chooses about a third of the leases of a plan to free, of each column so many: dear ones, those of some places, or those of
+    /// components that are linked.
+    pub(crate) fn leases_to_free(
+        &self,
+        solution: &MasterSolution,
+        leases: &[(Column, i64)],
+        stream: u64,
+    ) -> Vec<i64> {
+        let all: i64 = leases.iter().map(|(_, count)| *count).sum();
+        let wanted = (all * FREED_PERCENT / 100).max(2);
+        let chance = |at: usize| splitmix64(stream, at as u64) >> 24;
+        let mut order: Vec<(u64, usize)> = match stream % 3 {
+            0 => leases
+                .iter()
+                .enumerate()
+                .map(|(at, (column, _))| {
+                    let odds = 1 + self.reduced_cost(solution, column).max(0).unsigned_abs() / 1_000_000;
+                    (chance(at) / odds, at)
+                })
+                .collect(),
+            1 => {
+                let by_class = |at: usize| chance(leases[at].0.class.index());
+                (0..leases.len()).map(|at| (by_class(at), at)).collect()
+            }
+            _ => {
+                let distance = self.distances(ComponentIx::from_index(
+                    splitmix64(stream, 0) as usize % self.problem.components.len().max(1),
+                ));
+                let near = |column: &Column| column.members.iter().map(|(it, _)| distance[it.index()]).min();
+                let near = |at: usize| near(&leases[at].0).unwrap_or(u64::MAX >> 40);
+                (0..leases.len()).map(|at| ((near(at) << 40) | (chance(at) & ((1 << 40) - 1)), at)).collect()
+            }
+        };
+        order.sort_unstable();
+        let mut freed = vec![0; leases.len()];
+        let mut left = wanted;
+        for (_, at) in order {
+            let count = leases[at].1.min(left);
+            freed[at] = count;
+            left -= count;
+        }
+        freed
+    }
+
+    /// Links between a component and each other one.
+    fn distances(&self, from: ComponentIx) -> Vec<u64> {
+        let far = 1 << 16;
+        let mut distance = vec![far; self.problem.components.len()];
+        distance[from.index()] = 0;
+        let links: Vec<_> = self.problem.blueprint.links.iter().collect();
+        for _ in 0..distance.len() {
+            let before = distance.clone();
+            for link in &links {
+                let (one, two) =
+                    (self.problem.component(&link.from).index(), self.problem.component(&link.to).index());
+                distance[one] = distance[one].min(distance[two] + 1);
+                distance[two] = distance[two].min(distance[one] + 1);
+            }
+            if distance == before {
+                break;
+            }
+        }
+        distance
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Pricing<'a> {
     pub(crate) rules: &'a PatternRules,
     pub(crate) duals: &'a Duals,
     pub(crate) dual_value: &'a IdVec<ComponentIx, i64>,
+    /// The replicas of each component that may still come, where some are fixed.
+    pub(crate) rest: Option<&'a IdVec<ComponentIx, u32>>,
 }
 
 impl Pricing<'_> {
@@ -48,6 +50,8 @@ pub(crate) struct PricingResult {
     pub(crate) columns: Vec<(i64, Column)>,
     /// A bound on the reduced costs of the columns that were not found.
     pub(crate) bound: PricingBound,
+    /// Machines whose best column is not proven.
+    pub(crate) inexact: u64,
 }
 
 /// A bound on the reduced costs of unpriced columns: none is below `-amount`, and none has a worse ratio of reduced
@@ -114,12 +118,12 @@ pub(crate) fn best_patterns(
     (limit, most): (i64, usize),
     interrupt: &mut InterruptCheck<'_>,
 ) -> Result<PricingResult, ComposeError> {
-    let Pricing { problem, rules, duals, dual_value } = *pricing;
+    let Pricing { problem, rules, duals, dual_value, rest } = *pricing;
     let [positive, all] =
-        [Wanted::PositiveValue, Wanted::All].map(|wanted| items(problem, rules, dual_value, wanted));
-    let mut knapsack = Knapsack::new(problem, rules, duals, &positive);
+        [Wanted::PositiveValue, Wanted::All].map(|wanted| items(problem, rules, dual_value, wanted, rest));
+    let mut knapsack = Knapsack::new(problem, rules, duals, &positive, machines);
     // A machine with a value of its own may carry components without one.
-    let mut special = Knapsack::new(problem, rules, duals, &all);
+    let mut special = Knapsack::new(problem, rules, duals, &all, machines);
     let mut priced = PricingResult::default();
     for &at in machines {
         let candidate = &problem.candidates[at];
@@ -133,13 +137,8 @@ pub(crate) fn best_patterns(
             priced.bound.record(potential, objective(problem, candidate));
             continue;
         }
-        let (best, is_exact) = knapsack.solve(cost, cutoff);
+        let (best, least) = knapsack.solve(cost, cutoff, potential);
         interrupt.charge(knapsack.nodes())?;
-        let least = match &best {
-            _ if !is_exact => potential,
-            Some((reduced, _)) => *reduced,
-            None => cutoff,
-        };
         priced.bound.record(least, objective(problem, candidate));
         if let Some(best) = best {
             let place = priced.columns.partition_point(|(other, _)| *other <= best.0);
@@ -147,6 +146,7 @@ pub(crate) fn best_patterns(
             priced.columns.truncate(most);
         }
     }
+    priced.inexact = knapsack.inexact + special.inexact;
     Ok(priced)
 }
 
@@ -159,9 +159,9 @@ pub(crate) fn all_patterns(
     (limit, most): (i64, usize),
     interrupt: &mut InterruptCheck<'_>,
 ) -> Result<Option<Vec<Column>>, ComposeError> {
-    let Pricing { problem, rules, duals, dual_value } = *pricing;
-    let items = items(problem, rules, dual_value, wanted);
-    let mut knapsack = Knapsack::new(problem, rules, duals, &items);
+    let Pricing { problem, rules, duals, dual_value, rest } = *pricing;
+    let items = items(problem, rules, dual_value, wanted, rest);
+    let mut knapsack = Knapsack::new(problem, rules, duals, &items, machines);
     let mut found: FxHashMap<Vec<(ComponentIx, u32)>, Vec<Column>> = FxHashMap::default();
     for &at in machines {
         let cost = duals.min_lease_cost(problem, &problem.candidates[at]);

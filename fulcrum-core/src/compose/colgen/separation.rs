@@ -12,7 +12,7 @@ use crate::{
         formulation::{ids::ComponentIx, place_classes::PartitionKey},
         id_vec::Id,
         mip::model::Mip,
-        presolve::columns::{Column, ColumnSet},
+        presolve::columns::{Column, ColumnId, ColumnSet},
     },
     model::{ComponentId, Constraint, FailureDomain, Measure, Together},
 };
@@ -23,21 +23,24 @@ const MAX_ENTERING_PLACES: usize = 40;
 /// Replicas by component and place, in a fractional solution.
 type Replicas = BTreeMap<(ComponentIx, PartitionKey, usize), f64>;
 
-const REPLICA_TOLERANCE: f64 = 1e-6;
+const REPLICA_TOLERANCE: f64 = 1e-5;
 
 impl RestrictedMaster<'_> {
-    /// The columns that the master uses, each with its number of leases.
+    /// The columns that a solved master uses, each with its number of leases.
     pub(crate) fn values<'s>(
         &'s self,
         solution: &'s MasterSolution,
     ) -> impl Iterator<Item = (&'s Column, f64)> {
-        let columns = self.column_set.columns.iter().zip(solution.mip.leases.iter());
-        columns
-            .map(|((_, column), (_, var))| (column, solution.simplex.value(*var)))
-            .filter(|(_, value)| *value > REPLICA_TOLERANCE)
+        let all = solution.used.iter().map(|(id, leases)| (&self.column_set.columns[*id], *leases));
+        all.filter(|(_, leases)| *leases > REPLICA_TOLERANCE)
     }
 
-    /// The places outside the scope whose conditions the master violates, or whose costs it does not pay.
+    /// The places outside the scope whose conditions some leases violate, or whose costs they do not pay.
+    pub(crate) fn violated_by_leases(&self, used: &[(ColumnId, f64)]) -> BTreeSet<(PartitionKey, usize)> {
+        self.violated(used.iter().map(|(id, leases)| (&self.column_set.columns[*id], *leases)))
+    }
+
+    /// The same for a solved master.
     pub(crate) fn violated_by_master(&self, solution: &MasterSolution) -> BTreeSet<(PartitionKey, usize)> {
         self.violated(self.values(solution))
     }

@@ -12,9 +12,12 @@ use crate::{
     catalogue::TrafficTariff,
     compose::{
         error::ComposeError,
-        formulation::place_classes::{PartitionKey, Site},
+        formulation::{
+            ids::ComponentIx,
+            place_classes::{PartitionKey, Site},
+        },
     },
-    model::{ComponentId, EndPoint, FailureDomain, Link, Measure, UserGroup},
+    model::{ComponentId, Constraint, EndPoint, FailureDomain, Link, Measure, UserGroup},
 };
 
 /// How round trips count.
@@ -39,6 +42,7 @@ impl Builder<'_> {
     ) -> Result<(), ComposeError> {
         let blueprint = self.problem.blueprint;
         let horizon = i64::from(blueprint.horizon_months);
+        self.mip.set_context("worst round trip");
         let worst = self.problem.stage.tracks(Measure::WorstLatency).then(|| {
             let var = self.mip.add_var(Role::Auxiliary, 0, 0, 20_000_000);
             self.count_measure(var, Measure::WorstLatency, horizon * MICROS_PER_MICROSECOND);
@@ -63,6 +67,7 @@ impl Builder<'_> {
         pools.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         for same in pools.chunk_by(|a, b| (&a.0, &a.1) == (&b.0, &b.1)) {
             let traffic: Vec<(Var, i64)> = same.iter().flat_map(|(_, _, traffic)| traffic).copied().collect();
+            self.mip.set_context(("tariff", same[0].0.as_str(), &same[0].1.tiers));
             self.tariff(&same[0].1, &traffic, horizon)?;
         }
         Ok(())
@@ -103,6 +108,7 @@ impl Builder<'_> {
                     continue;
                 }
                 if by_region || region == site.region {
+                    self.mip.set_context(("flow", at, site_at, Some(region)));
                     let var = self.mip.add_var(Role::FlowVar, 0, 0, most);
                     self.mip.flows.push(FlowVar {
                         link: at,
@@ -123,6 +129,7 @@ impl Builder<'_> {
             // Regions outside the scope may be near and may hold a receiver: that relaxes the condition.
             let beyond = !outside_scope.is_empty() && (link.traffic_gib == 0 || site.tariff.is_some());
             if !can_leave_to.is_empty() || beyond {
+                self.mip.set_context(("flow", at, site_at, None::<usize>));
                 let var = self.mip.add_var(Role::FlowVar, 0, 0, most);
                 self.mip.flows.push(FlowVar { link: at, site: site_at, target: Target::Elsewhere, var });
                 if beyond {
@@ -169,7 +176,7 @@ impl Builder<'_> {
         let (from, to) = (problem.component(&link.from), problem.component(&link.to));
         let senders = self.replicas_at(from, PartitionKey::Site);
         let receivers = self.replicas_at(to, PartitionKey::Domain(FailureDomain::Region));
-        let most = i64::from(problem.components[from].max);
+        let most = self.most_in_region(from);
         for same in
             senders.chunk_by(|a, b| problem.places.sites[a.0].region == problem.places.sites[b.0].region)
         {
@@ -178,6 +185,7 @@ impl Builder<'_> {
             for (site_at, sending) in same {
                 let site = &problem.places.sites[*site_at];
                 let Some(tariff) = &site.tariff else { continue };
+                self.mip.set_context(("flow", at, site_at, None::<usize>));
                 let var = self.mip.add_var(Role::FlowVar, 0, 0, most);
                 self.mip.flows.push(FlowVar { link: at, site: *site_at, target: Target::Elsewhere, var });
                 terms.push((var, 1));
@@ -190,6 +198,29 @@ impl Builder<'_> {
             self.mip.add_row(Some(0), None, terms.into_iter().chain(here));
         }
         Ok(())
+    }
+
+    /// The replicas of a component that one region can hold: survival and spread leave some elsewhere.
+    fn most_in_region(&self, component: ComponentIx) -> i64 {
+        let problem = self.problem;
+        let spec = &problem.components[component];
+        let max = i64::from(spec.max);
+        let is_named = |names: &[ComponentId], over: FailureDomain| {
+            // A region lies in one provider and one country; a zone is less than a region.
+            over != FailureDomain::Zone && names.iter().any(|name| problem.component(name) == component)
+        };
+        let elsewhere = problem.blueprint.constraints.iter().map(|constraint| match constraint {
+            Constraint::FaultTolerance(survive) if is_named(&survive.components, survive.loss_of) => {
+                i64::from(survive.remaining)
+            }
+            Constraint::Spread(spread) if is_named(&spread.components, spread.over) => {
+                i64::from(spread.at_least.unwrap_or(1)) - 1
+            }
+            _ => 0,
+        });
+        // Without the component nothing is required.
+        let elsewhere = if spec.is_optional { 0 } else { elsewhere.max().unwrap_or(0) };
+        (max - elsewhere).clamp(1, max.max(1))
     }
 
     fn users(
@@ -211,6 +242,7 @@ impl Builder<'_> {
             if !is_near(us, users.max_ms, by_time) || (users.traffic_gib > 0 && site.tariff.is_none()) {
                 continue;
             }
+            self.mip.set_context(("served", component, group, Some(site_at)));
             let var = self.mip.add_var(Role::ServedVar, 0, 0, 1);
             self.mip.add_row(None, Some(0), [(var, 1), (holds, -1)]);
             self.mip.served.push(ServedVar { component, group, site: site_at, var });
@@ -222,6 +254,7 @@ impl Builder<'_> {
         }
         let outside_scope = self.outside_scope(component, PartitionKey::Site);
         if !outside_scope.is_empty() {
+            self.mip.set_context(("served", component, group, None::<usize>));
             let var = self.mip.add_var(Role::ServedVar, 0, 0, 1);
             self.mip.add_row(Some(0), None, outside_scope.into_iter().chain([(var, -1)]));
             all.push((var, 1));

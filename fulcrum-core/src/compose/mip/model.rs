@@ -4,9 +4,14 @@
 //! these rows, and most conditions are rows over these counts. A condition on a place outside the scope leaves rows
 //! out and never adds any. So a program with a smaller scope is a relaxation.
 
+use std::hash::{BuildHasher, Hash};
+
+use rustc_hash::FxBuildHasher;
+
 use super::row_terms::RowTerm;
 use crate::compose::{
     formulation::{ids::ComponentIx, place_classes::PartitionKey},
+    heuristics::splitmix::splitmix64,
     id_vec::{IdVec, id_type},
     objective::Cost,
     presolve::columns::ColumnId,
@@ -100,6 +105,10 @@ pub(crate) struct Mip {
     pub(crate) lease_rows: Vec<(RowTerm, Row)>,
     /// Amounts of measures that variables other than leases add; see `measures`.
     pub(super) measure_terms: Vec<(Var, crate::model::Measure, i64)>,
+    /// A name of each variable that it has in the programs of all scopes.
+    pub(crate) names: IdVec<Var, u64>,
+    context: u64,
+    named_in_context: u64,
 }
 
 impl Mip {
@@ -123,7 +132,16 @@ impl Mip {
             place_rows: Vec::new(),
             lease_rows: Vec::new(),
             measure_terms: Vec::new(),
+            names: IdVec::new(),
+            context: 0,
+            named_in_context: 0,
         }
+    }
+
+    /// Begins a group of variables: their names follow from it and from their order in it.
+    pub(super) fn set_context(&mut self, of: impl Hash) {
+        self.context = FxBuildHasher.hash_one(of);
+        self.named_in_context = 0;
     }
 
     /// The cost of an assignment, if it meets every row and bound.
@@ -154,6 +172,8 @@ impl Mip {
         self.lower.push(lower);
         self.upper.push(upper.max(lower));
         self.role.push(role);
+        self.names.push(splitmix64(self.context, self.named_in_context));
+        self.named_in_context += 1;
         self.coefficients.push(Vec::new())
     }
 

@@ -34,6 +34,7 @@ impl Builder<'_> {
                 continue;
             }
             // Columns to come may carry some here.
+            self.mip.set_context((component, key, place));
             let most = if terms.is_empty() && !self.has_columns_to_come() { 0 } else { max };
             let var = self.mip.add_var(Role::ReplicasAt, 0, 0, most.into());
             let row = self.mip.add_row(Some(0), Some(0), terms.into_iter().chain([(var, -1)]));
@@ -67,7 +68,8 @@ impl Builder<'_> {
     pub(super) fn at_least(&mut self, component: ComponentIx, over: FailureDomain, k: u32) {
         let (need, switch) = self.if_deployed(component, k.into());
         let mut terms: Vec<_> = switch.into_iter().collect();
-        for (_, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
+        for (place, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
+            self.mip.set_context(("at least", component, over, k, place));
             let is_used = self.mip.add_var(Role::Place, 0, 0, 1);
             self.mip.add_row(Some(0), None, [(*replicas, 1), (is_used, -1)]);
             terms.push((is_used, 1));
@@ -193,8 +195,11 @@ impl Builder<'_> {
         let key = PartitionKey::Domain(over);
         let outside = if self.scope.is_all() { None } else { Some(None) };
         let places = self.scope.places(self.problem, key).into_iter().map(Some).chain(outside);
-        let vars: VarsByPlace<Option<usize>> =
-            Rc::new(places.map(|place| (place, self.mip.add_var(Role::Place, 0, 0, 1))).collect());
+        let var = |place: Option<usize>| {
+            self.mip.set_context(("used", over, place));
+            (place, self.mip.add_var(Role::Place, 0, 0, 1))
+        };
+        let vars: VarsByPlace<Option<usize>> = Rc::new(places.map(var).collect());
         for component in self.problem.components.ids() {
             let max = i64::from(self.problem.components[component].max);
             for (place, replicas) in self.replicas_at(component, key).iter() {

@@ -70,6 +70,7 @@ impl Builder<'_> {
     /// `moves(c) = min(n(c), now) - kept(c)`. A lower bound is enough, as moves cost and are limited.
     fn moves(&mut self, component: ComponentIx, now: i64) -> Var {
         let problem = self.problem;
+        self.mip.set_context(("moves", component));
         let moves = self.mip.add_var(Role::Auxiliary, 0, 0, now);
         let cost = problem.blueprint.running.cost_of(problem.name(component));
         // Blueprint::check keeps costs within a million.
