@@ -248,3 +248,28 @@ fn a_conflict_names_the_cheapest_way_out_with_its_price() {
         conflict.ways_out.iter().map(|way| format!("{} -> {}", way.condition, way.objective)).collect();
     assert_eq!(ways, ["components.web.replicas: at least 2 -> 30", "budget: 15 -> 30"][1..], "{conflict}");
 }
+
+#[test]
+fn a_budget_that_no_plan_meets_is_named_alone_with_what_the_cheapest_plan_costs() {
+    let rows = "machine,s,one,4,4096,10,10,,EUR,net,,2026-11-01,test\nmachine,l,two,8,8192,10,20,,EUR,net,,2026-11-01,test\n";
+    let market = catalogue(offers("acme", "DE", rows));
+    let explained = |budget: &str| {
+        let blueprint = Blueprint::from_yaml(&format!(
+            "{{ name: x, components: {{ web: {{ vcpu: 4, replicas: 2 }}, db: {{ vcpu: 1 }} }}, budget: {budget},
+                constraints: [ spread: {{ components: [web], over: region, at_least: 2 }} ] }}"
+        ))
+        .expect("a blueprint");
+        match solve(&market, &blueprint) {
+            Err(ComposeError::Infeasible(conflict)) => conflict,
+            other => panic!("{other:?}"),
+        }
+    };
+    let tight = explained("39");
+    let names = ["constraints[0]", "constraints: no `share: all`", "budget: 39"];
+    assert_eq!(tight.conditions.len(), names.len(), "{tight}");
+    assert!(tight.conditions.iter().zip(names).all(|(it, name)| it.starts_with(name)), "{tight}");
+    let hint = tight.hint.as_deref().expect("a hint");
+    assert_eq!(hint, "the cheapest plan costs 40 EUR a month, and the budget is 39 EUR");
+    let low = explained("1");
+    assert_eq!((low.conditions.as_slice(), low.is_minimal), (&["budget: 1".to_owned()][..], true), "{low}");
+}

@@ -28,7 +28,10 @@ use crate::compose::{
 };
 
 /// How far a condition may be missed; wider than the rows are widened.
-const ROW_TOLERANCE: f64 = 1e-5;
+const ROW_TOLERANCE: f64 = 2e-4;
+/// What rows must add to the bound, as a part of it, and solves in which they need not.
+const LEAST_GAIN: f64 = 1e-5;
+const MAX_IDLE_SOLVES: u32 = 2;
 /// Rows that come at a time.
 const MAX_ENTERING_ROWS: usize = 150;
 /// Leases below this count as none.
@@ -160,6 +163,7 @@ impl CompactLp {
         should_stop: &mut dyn FnMut() -> bool,
     ) -> LpEnd {
         let cutoff = self.lp_cost(cutoff);
+        let (mut before, mut idle) = (f64::NEG_INFINITY, 0);
         loop {
             let end = self.lp.solve(cutoff, should_stop);
             if end != LpEnd::Optimal {
@@ -168,6 +172,13 @@ impl CompactLp {
             let mut broken = self.broken(problem, pool, column_set);
             let sold_out = self.sold_out(column_set);
             if broken.is_empty() && sold_out.is_empty() {
+                return end;
+            }
+            // Rows that only move leases to places of the same worth go on without end.
+            let objective = self.lp.objective();
+            idle = if objective > before + objective.abs() * LEAST_GAIN { 0 } else { idle + 1 };
+            before = objective;
+            if idle >= MAX_IDLE_SOLVES {
                 return end;
             }
             broken.sort_by(|(a, left), (b, right)| b.total_cmp(a).then(left.cmp(right)));

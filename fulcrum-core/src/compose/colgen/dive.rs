@@ -36,6 +36,9 @@ impl DivePace {
     pub(crate) const CAREFUL: Self = Self { nearly_whole: 0.85, pricing_before: 3, pricing_after: 1 };
 }
 
+/// Rounds of pricing where the fixed leases leave no solution with the columns that there are.
+const MAX_REPAIRS: usize = 4;
+
 /// Columns with their numbers of leases.
 pub(crate) type Leases = Vec<(ColumnId, i64)>;
 
@@ -68,9 +71,19 @@ impl RestrictedMaster<'_> {
             self.program.fix(*id, fixed[*id]);
         }
         let mut rounds = pace.pricing_before;
+        // What was fixed last, with what was fixed before.
+        let mut batch: Vec<(ColumnId, i64)> = Vec::new();
         loop {
             if !self.solve_rest(&fixed, cutoff, rounds, interrupt)? {
-                return Ok(None);
+                if batch.len() < 2 || !interrupt.should_continue() {
+                    return Ok(None);
+                }
+                // Too many at once: the second half is free again.
+                for (id, before) in batch.split_off(batch.len() / 2) {
+                    fixed[id] = before;
+                    self.program.fix(id, before);
+                }
+                continue;
             }
             rounds = pace.pricing_after;
             while fixed.len() < self.column_set.columns.len() {
@@ -82,25 +95,26 @@ impl RestrictedMaster<'_> {
                 let leases = used.iter().map(|(id, leases)| (*id, leases.round() as i64));
                 return Ok(Some(leases.filter(|(_, count)| *count > 0).collect()));
             }
-            let mut is_any = false;
-            let mut best: Option<(f64, ColumnId)> = None;
-            for (id, leases) in used {
-                let whole = (leases + 1.0 - pace.nearly_whole).floor() as i64;
-                if whole > fixed[id] {
-                    fixed[id] = whole;
-                    self.program.fix(id, whole);
-                    is_any = true;
+            let mut parts: Vec<(f64, ColumnId)> = used
+                .into_iter()
+                .map(|(id, leases)| {
+                    let chance = (splitmix64(stream, id.index() as u64) >> 11) as f64 / (1u64 << 53) as f64;
+                    let part = leases - fixed[id] as f64;
+                    (part * (1.0 + if stream == 0 { 0.0 } else { 0.3 * chance }), id)
+                })
+                .filter(|(part, _)| *part > WHOLE_TOLERANCE)
+                .collect();
+            parts.sort_by(|(a, one), (b, two)| b.total_cmp(a).then(one.cmp(two)));
+            batch.clear();
+            for (at, (part, id)) in parts.into_iter().enumerate() {
+                let whole = (part + 1.0 - pace.nearly_whole).floor() as i64;
+                // The largest part is fixed in any case.
+                let more = if at == 0 { whole.max(1) } else { whole };
+                if more > 0 {
+                    batch.push((id, fixed[id]));
+                    fixed[id] += more;
+                    self.program.fix(id, fixed[id]);
                 }
-                let part = leases - fixed[id] as f64;
-                let chance = (splitmix64(stream, id.index() as u64) >> 11) as f64 / (1u64 << 53) as f64;
-                let score = part * (1.0 + if stream == 0 { 0.0 } else { 0.3 * chance });
-                if part > WHOLE_TOLERANCE && best.is_none_or(|(most, _)| score > most) {
-                    best = Some((score, id));
-                }
-            }
-            if let Some((_, id)) = best.filter(|_| !is_any) {
-                fixed[id] += 1;
-                self.program.fix(id, fixed[id]);
             }
         }
     }
@@ -114,10 +128,13 @@ impl RestrictedMaster<'_> {
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<bool, ComposeError> {
         let rest = self.rest(fixed);
-        for _ in 0..rounds {
+        for round in 0..rounds.max(MAX_REPAIRS) {
             // What is above the cutoff may be below with columns to come.
             if self.solve_rows(i128::MAX, interrupt)? != LpEnd::Optimal {
                 return Ok(false);
+            }
+            if round >= rounds && self.program.is_possible() {
+                break;
             }
             let (duals, _) = self.duals();
             if self.add_improving(&duals, Some(&rest), interrupt)?.0 == 0 {

@@ -118,6 +118,15 @@ impl ColumnGeneration<'_, '_> {
         let Some(presolved) = PresolvedMip::new(mip) else {
             return SearchOutcome { best: None, bound: cutoff, stop: None, nodes: 1, pivots: 0 };
         };
+        if presolved.mip.check_size().is_err() {
+            return SearchOutcome {
+                best: None,
+                bound: i128::MIN,
+                stop: Some(StopReason::Limit),
+                nodes: 1,
+                pivots: 0,
+            };
+        }
         let offset = presolved.offset;
         let mut shifted = |incumbent: Option<i128>, bound: i128, nodes: u64| {
             inner(incumbent.map(|value| value + offset), bound + offset, nodes)
@@ -228,7 +237,8 @@ impl ColumnGeneration<'_, '_> {
             found.iter().map(|(id, count)| (master.column_set.columns[*id].clone(), *count)).collect();
         let places = columns.iter().flat_map(|(column, _)| master.places_of(column.class)).collect();
         let column_set = distinct(columns.iter().map(|(column, _)| column.clone()));
-        let mut mip = Mip::new(problem, &column_set, &PlaceScope::Some(places), None, &mut interrupt)?;
+        let scope = PlaceScope::Some(places);
+        let mut mip = Mip::of_any_size(problem, &column_set, &scope, None, &mut interrupt)?;
         for (at, (_, count)) in columns.iter().enumerate() {
             let var = mip.leases[Id::from_index(at)];
             (mip.lower[var], mip.upper[var]) = (*count, *count);

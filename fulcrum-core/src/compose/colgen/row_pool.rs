@@ -61,7 +61,7 @@ impl RowPool {
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Self, ComposeError> {
         let none = ColumnSet { columns: IdVec::new(), patterns: 0 };
-        let mut mip = Mip::new(problem, &none, scope, Some(1), interrupt)?;
+        let mut mip = Mip::of_any_size(problem, &none, scope, Some(1), interrupt)?;
         // Each row of the linear program has its own ones.
         for var in mip.cost.ids().filter(|var| mip.role[*var] == Role::Artificial) {
             mip.upper[var] = 0;

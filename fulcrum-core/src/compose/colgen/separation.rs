@@ -23,7 +23,7 @@ const MAX_ENTERING_PLACES: usize = 40;
 /// Replicas by component and place, in a fractional solution.
 type Replicas = BTreeMap<(ComponentIx, PartitionKey, usize), f64>;
 
-const REPLICA_TOLERANCE: f64 = 1e-5;
+const REPLICA_TOLERANCE: f64 = 2e-4;
 
 impl RestrictedMaster<'_> {
     /// The columns that a solved master uses, each with its number of leases.

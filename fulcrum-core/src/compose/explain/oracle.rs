@@ -62,6 +62,11 @@ impl<'a> Oracle<'a> {
         Self { catalogue, options, watch, is_stopped: false }
     }
 
+    /// Limits each further question.
+    pub(super) fn limit_nodes(&mut self, max_nodes: u64) {
+        self.options.max_nodes = self.options.max_nodes.min(max_nodes);
+    }
+
     /// The best plan for a blueprint; `change` modifies the stage.
     pub(super) fn solve(
         &mut self,

@@ -40,15 +40,36 @@ impl Mip {
         big_m: Option<i64>,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Self, ComposeError> {
-        let mip = build(problem, column_set, scope, big_m, interrupt)?;
-        if mip.size() > MAX_TABLEAU {
-            return Err(ComposeError::TooLarge(format!(
-                "{} kinds of lease under {} conditions; narrow the places by `where`, or spread over regions or providers instead of zones",
-                mip.cost.len(),
-                mip.row_lower.len()
-            )));
-        }
+        let mip = Self::of_any_size(problem, column_set, scope, big_m, interrupt)?;
+        mip.check_size()?;
         Ok(mip)
+    }
+
+    /// Checks that a dense tableau of the program fits into memory.
+    ///
+    /// # Errors
+    /// [`ComposeError::TooLarge`].
+    pub(crate) fn check_size(&self) -> Result<(), ComposeError> {
+        match self.size() > MAX_TABLEAU {
+            false => Ok(()),
+            true => Err(ComposeError::TooLarge(format!(
+                "{} kinds of lease under {} conditions; narrow the places by `where`, or spread over regions or providers instead of zones",
+                self.cost.len(),
+                self.row_lower.len()
+            ))),
+        }
+    }
+
+    /// As [`new`](Self::new), also if it is too large for a dense tableau: its rows are looked at one by one, or most of its variables
+    /// are fixed.
+    pub(crate) fn of_any_size(
+        problem: &Problem<'_>,
+        column_set: &ColumnSet,
+        scope: &PlaceScope,
+        big_m: Option<i64>,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<Self, ComposeError> {
+        build(problem, column_set, scope, big_m, interrupt)
     }
 }
 

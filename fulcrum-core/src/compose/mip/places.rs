@@ -66,6 +66,10 @@ impl Builder<'_> {
 
     /// Replicas in at least `k` places. Each replica outside the scope counts as a place of its own.
     pub(super) fn at_least(&mut self, component: ComponentIx, over: FailureDomain, k: u32) {
+        if k == 2 {
+            // Then no place holds all, which needs no variable for each place.
+            return self.survive(component, over, 1);
+        }
         let (need, switch) = self.if_deployed(component, k.into());
         let mut terms: Vec<_> = switch.into_iter().collect();
         for (place, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {

@@ -48,7 +48,7 @@ const DROP_TOLERANCE: f64 = 1e-13;
 /// By how much costs rise where the dual simplex stalls, at least; at most twice that, and in proportion to large ones.
 const MIN_COST_CHANGE: f64 = 1e-5;
 /// By how much right sides are wider than they are told, at least; at most twice that.
-const MIN_ROW_WIDENING: f64 = 5e-7;
+const MIN_ROW_WIDENING: f64 = 5e-6;
 /// Work between two questions to the caller: a millisecond or so.
 const WORK_PER_CHECK: u64 = 1 << 20;
 
