@@ -50,11 +50,12 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
 ];
 
 /// The only files of `compose` that may contain floats: they advise, and decide nothing.
-const ADVISERS: [&str; 10] = [
+const ADVISERS: [&str; 11] = [
     "compose::lp::simplex",
     "compose::bnb::pseudo_costs",
     "compose::colgen::separation",
     "compose::colgen::neighbourhood",
+    "compose::colgen::branch_and_price",
     "compose::colgen::compact_lp",
     "compose::colgen::dive",
     "compose::lp::sparse",

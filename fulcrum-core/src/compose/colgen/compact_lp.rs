@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::row_pool::{Counted, RowPool};
+use super::row_pool::{CountBounds, CountKey, Counted, RowPool};
 use crate::compose::{
     formulation::{ids::ComponentIx, problem::Problem},
     id_vec::{Id, IdVec},
@@ -50,6 +50,8 @@ pub(crate) struct CompactLp {
     /// The row of each condition of the pool that is in the program.
     active: Vec<Option<LpRow>>,
     stock: BTreeMap<StockKey, (LpRow, u32)>,
+    /// Rows that bound how many replicas of a component stand in a place.
+    counts: BTreeMap<CountKey, LpRow>,
     /// What each row is multiplied with.
     scale: Vec<f64>,
     /// What costs are multiplied with.
@@ -70,6 +72,7 @@ pub(crate) struct LpDuals {
     pub(crate) of_rows: Vec<(u32, i128)>,
     pub(crate) of_totals: IdVec<ComponentIx, i128>,
     pub(crate) of_stock: Vec<(StockKey, u32, i128)>,
+    pub(crate) of_counts: Vec<(CountKey, i128)>,
 }
 
 impl CompactLp {
@@ -85,6 +88,7 @@ impl CompactLp {
             by_name: FxHashMap::default(),
             active: Vec::new(),
             stock: BTreeMap::new(),
+            counts: BTreeMap::new(),
             scale: Vec::new(),
             cost_unit,
             big_m: dearest as f64 * cost_unit,
@@ -133,6 +137,13 @@ impl CompactLp {
         }
         if let Some((row, _)) = self.stock.get(&(column.offer, column.retained)) {
             *terms.entry(*row).or_default() += 1.0;
+        }
+        for ((component, key, place), row) in &self.counts {
+            if let Some((_, count)) = column.members.iter().find(|(it, _)| it == component)
+                && problem.places.partition(*key).place_of[column.class] == *place
+            {
+                *terms.entry(*row).or_default() += f64::from(*count);
+            }
         }
         let cost = column.objective(&problem.stage).unwrap_or(i64::MAX) as f64 * self.cost_unit;
         let mut terms: Vec<(LpRow, f64)> = terms.into_iter().collect();
@@ -198,6 +209,34 @@ impl CompactLp {
         if cost == i128::MAX { f64::INFINITY } else { cost as f64 * self.cost_unit }
     }
 
+    /// Bounds how many replicas of components stand in places; all others are free.
+    pub(crate) fn set_counts(&mut self, problem: &Problem<'_>, column_set: &ColumnSet, bounds: &CountBounds) {
+        for (key, row) in &self.counts {
+            if !bounds.contains_key(key) {
+                self.lp.lift(*row);
+            }
+        }
+        for ((component, key, place), (low, high)) in bounds {
+            let row = match self.counts.get(&(*component, *key, *place)) {
+                Some(row) => *row,
+                None => {
+                    let partition = problem.places.partition(*key);
+                    let terms = self.carriers[*component].iter().filter_map(|(id, count)| {
+                        let is_here = partition.place_of[column_set.columns[*id].class] == *place;
+                        is_here.then_some((self.columns[*id], f64::from(*count)))
+                    });
+                    let terms = terms.collect();
+                    let row = self.add_row((Some(0), Some(0)), 1.0, terms);
+                    self.counts.insert((*component, *key, *place), row);
+                    row
+                }
+            };
+            let low = if *low > 0 { *low as f64 } else { f64::NEG_INFINITY };
+            let high = if *high < i64::MAX { *high as f64 } else { f64::INFINITY };
+            self.lp.set_row_bounds(row, (low, high));
+        }
+    }
+
     /// Requires at least so many leases of a column.
     pub(crate) fn fix(&mut self, id: ColumnId, leases: i64) {
         self.fixed.push(id);
@@ -221,15 +260,26 @@ impl CompactLp {
         self.breaks.iter().all(|var| self.lp.value(*var) < ROW_TOLERANCE)
     }
 
-    /// Conditions outside the program that the solution breaks, and by how much.
-    fn broken(&self, problem: &Problem<'_>, pool: &RowPool, column_set: &ColumnSet) -> Vec<(f64, u32)> {
+    /// The replicas that the solution has, by the variables of the pool that count them.
+    pub(crate) fn count_values(
+        &self,
+        problem: &Problem<'_>,
+        pool: &RowPool,
+        column_set: &ColumnSet,
+    ) -> IdVec<Var, f64> {
         let mut values: IdVec<Var, f64> = pool.counted.ids().map(|_| 0.0).collect();
-        let used: Vec<(ColumnId, f64)> = self.used().collect();
-        for (id, leases) in &used {
-            for (var, count) in pool.counts(problem, &column_set.columns[*id]) {
+        for (id, leases) in self.used() {
+            for (var, count) in pool.counts(problem, &column_set.columns[id]) {
                 values[var] += leases * count as f64;
             }
         }
+        values
+    }
+
+    /// Conditions outside the program that the solution breaks, and by how much.
+    fn broken(&self, problem: &Problem<'_>, pool: &RowPool, column_set: &ColumnSet) -> Vec<(f64, u32)> {
+        let mut values = self.count_values(problem, pool, column_set);
+        let used: UsedColumns = self.used().collect();
         for (var, counted) in pool.counted.iter() {
             if *counted == Counted::Nothing
                 && let Some(own) = self.by_name.get(&pool.mip.names[var])
@@ -354,6 +404,11 @@ impl CompactLp {
                 .stock
                 .iter()
                 .map(|(key, (row, stock))| (*key, *stock, fixed(*row, false, (false, true))))
+                .collect(),
+            of_counts: self
+                .counts
+                .iter()
+                .map(|(key, row)| (*key, fixed(*row, false, self.lp.row_limits(*row))))
                 .collect(),
         }
     }

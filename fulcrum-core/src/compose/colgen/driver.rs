@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use super::{
+    branch_and_price::BranchTree,
     candidate_index::CandidateIndex,
     dive::DivePace,
     master::{MasterSolution, RestrictedMaster, distinct},
@@ -48,6 +49,11 @@ const MAX_PRICING_ROUNDS: usize = 100;
 const PRICING_ROUNDS: [usize; 2] = [1, 12];
 /// Nodes for a first plan.
 const FIRST_PLAN_NODES: u64 = 4_000;
+
+/// Neighbourhoods without a better plan after which all columns within the gap are tried.
+const MAX_FAILURES: u64 = 10;
+/// Parts of the plans that are split between two neighbourhoods.
+const NODES_PER_NEIGHBOURHOOD: usize = 2;
 
 /// Nodes for improving a warm start within its own columns.
 const WARM_START_NODES: u64 = 200;
@@ -148,6 +154,7 @@ impl ColumnGeneration<'_, '_> {
         }
         let mut idle = 0;
         let mut round = 0u64;
+        let mut tree: Option<BranchTree> = None;
         while self.should_continue() {
             // A solved master, or one with as many columns as the rounds gave.
             let rounds = PRICING_ROUNDS.get(round as usize).copied().unwrap_or(MAX_PRICING_ROUNDS);
@@ -174,7 +181,12 @@ impl ColumnGeneration<'_, '_> {
             }
             let mut failures = 0;
             let mut step = 0u64;
-            while failures < (if is_settled { 60 } else { round.min(2) }) && self.should_continue() {
+            while failures < (if is_settled { MAX_FAILURES } else { round.min(2) }) && self.should_continue()
+            {
+                // First plans, then the bound.
+                if is_settled && failures > 0 {
+                    self.branch(master, tree.get_or_insert_with(|| BranchTree::new(master.bound)))?;
+                }
                 let before = self.cutoff;
                 if step % 3 == 2 {
                     self.improve(master, &solution, round * 1000 + step)?;
@@ -190,9 +202,27 @@ impl ColumnGeneration<'_, '_> {
             idle = if self.cutoff < before || !violated.is_empty() { 0 } else { idle + 1 };
             master.add_place_rows(violated, &mut InterruptCheck::new(&mut || self.should_continue()))?;
             round += 1;
-            if idle > MAX_IDLE_ROUNDS {
+            if idle > MAX_IDLE_ROUNDS && tree.as_ref().is_none_or(|tree| !tree.is_open()) {
                 self.stop = self.stop.or(Some(StopReason::Limit));
             }
+        }
+        Ok(())
+    }
+
+    /// Splits some parts of the plans, which raises the bound.
+    fn branch(
+        &mut self,
+        master: &mut RestrictedMaster<'_>,
+        tree: &mut BranchTree,
+    ) -> Result<(), ComposeError> {
+        for _ in 0..NODES_PER_NEIGHBOURHOOD {
+            if !tree.is_open() || !self.should_continue() {
+                break;
+            }
+            let cutoff = self.cutoff;
+            tree.step(master, cutoff, &mut InterruptCheck::new(&mut || self.should_continue()))?;
+            self.nodes += 1;
+            self.bound = self.bound.max(tree.bound(cutoff));
         }
         Ok(())
     }

@@ -8,8 +8,7 @@ use super::{
     candidate_index::CandidateIndex,
     compact_lp::{CompactLp, LpDuals, UsedColumns},
     duals::{Duals, objective},
-    knapsack::Wanted,
-    pricing::{Pricing, PricingBound, all_patterns, best_patterns},
+    pricing::{Pricing, PricingBound, best_patterns},
     row_pool::RowPool,
 };
 use crate::{
@@ -29,7 +28,7 @@ use crate::{
         },
         mip::{model::Mip, place_scope::PlaceScope, var_bounds::VarBounds},
         presolve::{
-            columns::{Column, ColumnId, ColumnSet, nondominated},
+            columns::{Column, ColumnId, ColumnSet},
             dominance::skyline,
             pattern_rules::PatternRules,
         },
@@ -39,10 +38,6 @@ use crate::{
 
 /// Columns that one pricing round adds for each group of places.
 const COLUMNS_PER_ROUND: usize = 16;
-/// Columns within the gap beyond which the program over all of them is not solved.
-const MAX_COLUMNS_WITHIN_GAP: usize = 2_500;
-/// Columns of one place class in a neighbourhood.
-const MAX_COLUMNS_PER_CLASS: usize = 60;
 /// Initial columns.
 const FIRST_COLUMNS: usize = 100;
 
@@ -50,18 +45,18 @@ const FIRST_COLUMNS: usize = 100;
 pub(crate) struct MasterSolution {
     /// The columns that it uses, each with its leases.
     pub(crate) used: UsedColumns,
-    duals: Duals,
+    pub(super) duals: Duals,
     /// The bound at these dual values, and the pricing bound of the columns that are not in the master.
-    last: (i128, PricingBound),
+    pub(super) last: (i128, PricingBound),
     pub(crate) pivots: u64,
 }
 
 /// Place classes in the same places of the scope, and the non-dominated machines there.
-struct ColumnGroup {
+pub(super) struct ColumnGroup {
     /// The places of the scope that contain the classes.
-    places: Vec<(PartitionKey, usize)>,
-    classes: Vec<ClassId>,
-    machines: Vec<usize>,
+    pub(super) places: Vec<(PartitionKey, usize)>,
+    pub(super) classes: Vec<ClassId>,
+    pub(super) machines: Vec<usize>,
     is_outside_scope: bool,
 }
 
@@ -86,7 +81,7 @@ pub(crate) struct RestrictedMaster<'p> {
     pub(crate) column_set: ColumnSet,
     known: FxHashMap<ColumnKey, ColumnId>,
     pub(crate) scope: BTreeSet<(PartitionKey, usize)>,
-    groups: Vec<ColumnGroup>,
+    pub(super) groups: Vec<ColumnGroup>,
     /// The non-dominated machines of several groups, by their positions.
     unions: FxHashMap<Vec<usize>, Vec<usize>>,
     pool: RowPool,
@@ -288,10 +283,16 @@ impl<'p> RestrictedMaster<'p> {
 
     /// The dual values of the solved program, and the bound that they give if no column has a reduced cost below zero.
     pub(super) fn duals(&self) -> (Duals, Option<i128>) {
-        let LpDuals { of_rows, of_totals, of_stock } = self.program.duals(&self.pool);
+        self.duals_within(&VarBounds::of(&self.pool.mip))
+    }
+
+    /// The same for plans within some bounds.
+    pub(super) fn duals_within(&self, bounds: &VarBounds) -> (Duals, Option<i128>) {
+        let LpDuals { of_rows, of_totals, of_stock, of_counts } = self.program.duals(&self.pool);
         let mip = &self.pool.mip;
-        let mut duals = Duals::new(self.problem, mip, self.pool.complete_duals(of_rows, &of_totals));
-        let mut bound = lagrangian_bound(mip, &VarBounds::of(mip), &duals.rows);
+        let complete = self.pool.complete_duals(of_rows, &of_totals, of_counts);
+        let mut duals = Duals::new(self.problem, mip, complete);
+        let mut bound = lagrangian_bound(mip, bounds, &duals.rows);
         for (key, stock, dual) in of_stock {
             duals.add_stock(key, dual);
             let all = dual.saturating_mul(stock.into()) >> SCALE_BITS;
@@ -300,8 +301,12 @@ impl<'p> RestrictedMaster<'p> {
         (duals, bound)
     }
 
+    pub(super) fn pool(&self) -> &RowPool {
+        &self.pool
+    }
+
     /// An upper bound on the number of leases in a plan.
-    fn leases(&self) -> i128 {
+    pub(super) fn leases(&self) -> i128 {
         self.problem.components.iter().map(|(_, spec)| i128::from(spec.max)).sum()
     }
 
@@ -365,49 +370,13 @@ impl<'p> RestrictedMaster<'p> {
         Ok((self.add(fresh), unpriced))
     }
 
-    /// All columns that a plan below the cutoff can use: those with a reduced cost below the limit (reduced-cost
-    /// fixing). `None` if they are too many.
-    pub(crate) fn columns_within_gap(
-        &self,
-        solution: &MasterSolution,
-        cutoff: i128,
-        interrupt: &mut InterruptCheck<'_>,
-    ) -> Result<Option<ColumnSet>, ComposeError> {
-        let problem = self.problem;
-        let limit = solution.last.1.reduced_cost_limit(solution.last.0, self.leases(), cutoff);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX).min(i64::MAX / 4);
-        let mut column_set = ColumnSet { columns: IdVec::new(), patterns: 0 };
-        for group in &self.groups {
-            let dual_value = solution.duals.dual_value(group.places.iter().copied());
-            let pricing = Pricing {
-                problem,
-                rules: self.rules,
-                duals: &solution.duals,
-                dual_value: &dual_value,
-                rest: None,
-            };
-            let left = MAX_COLUMNS_WITHIN_GAP.saturating_sub(column_set.columns.len());
-            let found = all_patterns(&pricing, &group.machines, Wanted::All, (limit, left), interrupt)?;
-            let Some(found) = found else { return Ok(None) };
-            interrupt.charge(group.classes.len())?;
-            let products = self.products().flat_map(|component| {
-                let here = group.classes.iter().flat_map(move |class| self.index.products(component, *class));
-                nondominated(problem, here.filter(|column| pricing.reduced_cost(column) <= limit))
-            });
-            for column in found.into_iter().chain(products) {
-                column_set.columns.push(column);
-            }
-        }
-        Ok((column_set.columns.len() <= MAX_COLUMNS_WITHIN_GAP).then_some(column_set))
-    }
-
     /// The reduced cost of a column.
     pub(crate) fn reduced_cost(&self, solution: &MasterSolution, column: &Column) -> i64 {
         self.priced(solution, column.class, |pricing| pricing.reduced_cost(column))
     }
 
     /// Prices columns of one place class at the dual values of a solved master.
-    fn priced<T>(
+    pub(super) fn priced<T>(
         &self,
         solution: &MasterSolution,
         class: ClassId,
@@ -423,39 +392,8 @@ impl<'p> RestrictedMaster<'p> {
         })
     }
 
-    /// Columns in some place classes that carry only some components, with a reduced cost of at most `limit`. The
-    /// limit is halved until they are not too many.
-    pub(crate) fn around(
-        &self,
-        solution: &MasterSolution,
-        components: &[ComponentIx],
-        classes: &[ClassId],
-        limit: i64,
-        interrupt: &mut InterruptCheck<'_>,
-    ) -> Result<Vec<Column>, ComposeError> {
-        let mut columns = self.special_columns();
-        for class in classes {
-            let machines = self.index.in_classes(self.problem, &[*class], interrupt)?;
-            let found = self.priced(solution, *class, |pricing| {
-                for halved in 0..4 {
-                    let below = (limit >> halved, MAX_COLUMNS_PER_CLASS);
-                    let found = all_patterns(pricing, &machines, Wanted::Only(components), below, interrupt)?;
-                    if found.is_some() {
-                        return Ok::<_, ComposeError>(found);
-                    }
-                }
-                Ok(None)
-            })?;
-            columns.extend(found.into_iter().flatten());
-            for component in components {
-                columns.extend(self.cheapest(*component, *class, &machines));
-            }
-        }
-        Ok(columns)
-    }
-
     /// Components that are not machines.
-    fn products(&self) -> impl Iterator<Item = ComponentIx> {
+    pub(super) fn products(&self) -> impl Iterator<Item = ComponentIx> {
         let components = self.problem.components.iter();
         components.filter(|(_, spec)| spec.kind != OfferKind::Machine).map(|(component, _)| component)
     }
@@ -467,53 +405,5 @@ impl<'p> RestrictedMaster<'p> {
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Mip, ComposeError> {
         Mip::new(self.problem, column_set, &PlaceScope::Some(self.scope.clone()), None, interrupt)
-    }
-
-    /// The columns that lie wholly in some places, with more good ones of these places, and the scope.
-    pub(crate) fn restrict(
-        &self,
-        solution: &MasterSolution,
-        places: &BTreeSet<(PartitionKey, usize)>,
-        interrupt: &mut InterruptCheck<'_>,
-    ) -> Result<(ColumnSet, PlaceScope), ComposeError> {
-        let is_inside = |class: ClassId| self.places_of(class).all(|place| places.contains(&place));
-        let inside: Vec<ClassId> = (0..self.problem.places.classes())
-            .map(ClassId::from_index)
-            .filter(|class| is_inside(*class))
-            .collect();
-        let known = self.column_set.columns.iter().map(|(_, column)| column);
-        let mut columns: Vec<Column> = known.filter(|column| is_inside(column.class)).cloned().collect();
-        for class in &inside {
-            let machines = self.index.in_classes(self.problem, &[*class], interrupt)?;
-            // Good columns even if the master does not use them.
-            let priced = self.priced(solution, *class, |pricing| {
-                let slack =
-                    pricing.dual_value.iter().map(|(_, dual_value)| *dual_value).max().unwrap_or(0) / 4;
-                best_patterns(pricing, &machines, (slack, 6), interrupt)
-            })?;
-            columns.extend(priced.columns.into_iter().map(|(_, column)| column));
-            for component in self.problem.components.ids() {
-                columns.extend(self.cheapest(component, *class, &machines));
-            }
-        }
-        Ok((distinct(columns), PlaceScope::Some(places.clone())))
-    }
-
-    /// Adds some columns to the master, and returns them with the cheapest of each component in some place classes.
-    pub(crate) fn adopt(
-        &mut self,
-        classes: &BTreeSet<ClassId>,
-        columns: Vec<Column>,
-        interrupt: &mut InterruptCheck<'_>,
-    ) -> Result<ColumnSet, ComposeError> {
-        self.add(columns.clone());
-        let mut all: Vec<Column> = columns;
-        for class in classes {
-            let machines = self.index.in_classes(self.problem, &[*class], interrupt)?;
-            for component in self.problem.components.ids() {
-                all.extend(self.cheapest(component, *class, &machines));
-            }
-        }
-        Ok(distinct(all))
     }
 }

@@ -5,19 +5,24 @@
 //! * `row_pool`: the conditions of a scope as rows over replicas.
 //! * `compact_lp`: the master's linear program: columns, and the rows that they break.
 //! * `initial_columns`: the columns that it starts with.
-//! * `duals`, `pricing`, `knapsack`, `knapsack_table`: the pricing problem, one knapsack per machine.
+//! * `duals`, `pricing`, `knapsack`, `knapsack_items`, `knapsack_table`: the pricing problem, one knapsack per machine.
 //! * `candidate_index`: candidates by capacity and by place class.
+//! * `column_selection`: columns for small programs.
 //! * `dive`: plans from the master, by fixing leases.
+//! * `branch_and_price`: raises the bound by splitting on replicas in places.
 //! * `separation`: places whose conditions the master violates.
 //! * `neighbourhood`: places and leases in which better plans are sought.
 
+pub(crate) mod branch_and_price;
 pub(crate) mod candidate_index;
+pub(crate) mod column_selection;
 pub(crate) mod compact_lp;
 pub(crate) mod dive;
 pub(crate) mod driver;
 pub(crate) mod duals;
 pub(crate) mod initial_columns;
 pub(crate) mod knapsack;
+pub(crate) mod knapsack_items;
 pub(crate) mod knapsack_table;
 pub(crate) mod master;
 pub(crate) mod neighbourhood;

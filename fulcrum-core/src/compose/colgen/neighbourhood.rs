@@ -20,8 +20,8 @@ use crate::compose::{
 /// Place classes of a neighbourhood, and rows that its program may have.
 const MAX_NEIGHBOURHOOD_CLASSES: usize = 14;
 const MAX_NEIGHBOURHOOD_ROWS: usize = 500;
-/// Leases that a dive frees.
-const FREED_PERCENT: i64 = 35;
+/// Leases that a dive frees, in turn.
+const FREED_PERCENTS: [i64; 4] = [35, 20, 50, 35];
 
 impl RestrictedMaster<'_> {
     /// The place classes that the master uses, those with the largest cost first; then others in scope, in an order
@@ -104,7 +104,7 @@ impl RestrictedMaster<'_> {
         Neighbourhood { freed, components, classes, limit }
     }
 
-    /// Chooses about a third of the leases of a plan to free, of each column so many: dear ones, those of some places, or those of
+    /// Chooses a fifth to two thirds of the leases of a plan to free, of each column so many: dear ones, those of some places, or those of
     /// components that are linked.
     pub(crate) fn leases_to_free(
         &self,
@@ -113,7 +113,8 @@ impl RestrictedMaster<'_> {
         stream: u64,
     ) -> Vec<i64> {
         let all: i64 = leases.iter().map(|(_, count)| *count).sum();
-        let wanted = (all * FREED_PERCENT / 100).max(2);
+        let percent = FREED_PERCENTS[(stream / 3) as usize % FREED_PERCENTS.len()];
+        let wanted = (all * percent / 100).max(2);
         let chance = |at: usize| splitmix64(stream, at as u64) >> 24;
         let mut order: Vec<(u64, usize)> = match stream % 3 {
             0 => leases

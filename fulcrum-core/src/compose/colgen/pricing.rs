@@ -5,7 +5,8 @@ use rustc_hash::FxHashMap;
 
 use super::{
     duals::{Duals, objective},
-    knapsack::{Knapsack, Wanted, items},
+    knapsack::Knapsack,
+    knapsack_items::{Wanted, items},
 };
 use crate::compose::{
     error::ComposeError,

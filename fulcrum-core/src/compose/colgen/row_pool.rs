@@ -1,6 +1,6 @@
 //! The conditions of a scope as rows over replicas: a program without columns, from which the coefficients of each column follow.
 
-use std::hash::BuildHasher;
+use std::{collections::BTreeMap, hash::BuildHasher};
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
@@ -26,6 +26,12 @@ pub(crate) enum Counted {
     Nothing,
 }
 
+/// The replicas of a component in one place.
+pub(crate) type CountKey = (ComponentIx, PartitionKey, usize);
+
+/// How many replicas of some components may stand in some places: at least, at most.
+pub(crate) type CountBounds = BTreeMap<CountKey, (i64, i64)>;
+
 /// One condition.
 #[derive(Debug)]
 pub(crate) struct PoolRow {
@@ -47,7 +53,7 @@ pub(crate) struct RowPool {
     pub(crate) counted: IdVec<Var, Counted>,
     /// The variable and the defining row of each count.
     totals: IdVec<ComponentIx, Var>,
-    at: FxHashMap<(ComponentIx, PartitionKey, usize), (Var, Row)>,
+    at: FxHashMap<CountKey, (Var, Row)>,
     /// The rows of each variable, by their positions in `rows`.
     rows_of: IdVec<Var, Vec<(u32, i64)>>,
     /// Rows over terms of leases, by their positions.
@@ -128,6 +134,11 @@ impl RowPool {
         Ok(Self { mip, rows, counted, totals, at, rows_of, of_leases })
     }
 
+    /// The variable of the replicas of a component in a place.
+    pub(crate) fn count_at(&self, key: CountKey) -> Option<Var> {
+        self.at.get(&key).map(|(var, _)| *var)
+    }
+
     /// The counts that a lease of a column adds to.
     pub(crate) fn counts<'s>(
         &'s self,
@@ -162,11 +173,12 @@ impl RowPool {
     }
 
     /// Dual values of all rows of the program: those of the conditions as they are told, and those of the definitions, which
-    /// follow. `of_total` is the dual value of each component's total itself.
+    /// follow. `of_total` is the dual value of each component's total itself, `of_counts` that of bounds on counts.
     pub(crate) fn complete_duals(
         &self,
         of_rows: impl IntoIterator<Item = (u32, i128)>,
         of_total: &IdVec<ComponentIx, i128>,
+        of_counts: impl IntoIterator<Item = (CountKey, i128)>,
     ) -> IdVec<Row, i128> {
         let mut duals: IdVec<Row, i128> = self.mip.row_lower.ids().map(|_| 0).collect();
         let mut of_var: FxHashMap<Var, i128> = FxHashMap::default();
@@ -181,6 +193,12 @@ impl RowPool {
                     let sum = of_var.entry(*var).or_default();
                     *sum = sum.saturating_add(dual.saturating_mul((*factor).into()));
                 }
+            }
+        }
+        for (key, own) in of_counts {
+            if let Some((var, _)) = self.at.get(&key) {
+                let sum = of_var.entry(*var).or_default();
+                *sum = sum.saturating_add(own);
             }
         }
         for (component, own) in of_total.iter() {

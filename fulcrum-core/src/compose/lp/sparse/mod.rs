@@ -202,8 +202,19 @@ impl SparseLp {
 
     /// Lifts the limits of a row.
     pub(crate) fn lift(&mut self, row: LpRow) {
+        self.set_row_bounds(row, (f64::NEG_INFINITY, f64::INFINITY));
+    }
+
+    /// Changes the limits of a row, as they are told here.
+    pub(crate) fn set_row_bounds(&mut self, row: LpRow, bounds: (f64, f64)) {
+        let sum = self.sums[row.index()];
+        self.set_bounds(LpVar::from_index(sum as usize), bounds);
+    }
+
+    /// Whether a row has a lower and an upper limit.
+    pub(crate) fn row_limits(&self, row: LpRow) -> (bool, bool) {
         let sum = self.sums[row.index()] as usize;
-        (self.lower[sum], self.upper[sum]) = (f64::NEG_INFINITY, f64::INFINITY);
+        (self.lower[sum].is_finite(), self.upper[sum].is_finite())
     }
 
     /// Moves a variable that is not basic.
