@@ -110,6 +110,7 @@ impl RestrictedMaster<'_> {
         cutoff: i128,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Option<SolvedNode>, ComposeError> {
+        self.tidy();
         self.set_counts(counts);
         let solved = self.price_node(counts, known, cutoff, interrupt);
         self.set_counts(&CountBounds::new());

@@ -32,6 +32,8 @@ const ROW_TOLERANCE: f64 = 2e-4;
 /// What rows must add to the bound, as a part of it, and solves in which they need not.
 const LEAST_GAIN: f64 = 1e-5;
 const MAX_IDLE_SOLVES: u32 = 2;
+/// Rows that may be lifted or loose.
+const MAX_LOOSE_ROWS: usize = 300;
 /// Rows that come at a time.
 const MAX_ENTERING_ROWS: usize = 150;
 /// Leases below this count as none.
@@ -79,6 +81,10 @@ impl CompactLp {
     /// The totals alone. `mean`: what columns cost; `dearest`: above what any replica is worth.
     pub(crate) fn new(problem: &Problem<'_>, mean: i64, dearest: i64) -> Self {
         let cost_unit = MEAN_COST / (mean.max(1) as f64);
+        Self::of_totals(problem, cost_unit, dearest as f64 * cost_unit)
+    }
+
+    fn of_totals(problem: &Problem<'_>, cost_unit: f64, big_m: f64) -> Self {
         let mut program = Self {
             lp: SparseLp::default(),
             columns: IdVec::new(),
@@ -91,7 +97,7 @@ impl CompactLp {
             counts: BTreeMap::new(),
             scale: Vec::new(),
             cost_unit,
-            big_m: dearest as f64 * cost_unit,
+            big_m,
             breaks: Vec::new(),
             fixed: Vec::new(),
         };
@@ -152,6 +158,38 @@ impl CompactLp {
         self.columns.push(var);
     }
 
+    /// Makes the program anew with the rows that bind, if most of its rows are lifted or loose: each pivot looks at all of them.
+    pub(crate) fn tidy(&mut self, problem: &Problem<'_>, pool: &RowPool, column_set: &ColumnSet) {
+        let is_tight = |row: &LpRow| self.lp.dual_value(*row) != 0.0;
+        let tight: Vec<u32> = (0..self.active.len() as u32)
+            .filter(|at| self.active[*at as usize].as_ref().is_some_and(is_tight))
+            .collect();
+        let used = self.totals.len() + self.stock.len() + tight.len();
+        if self.lp.row_count() < MAX_LOOSE_ROWS + 3 * used {
+            return;
+        }
+        let (stock, before) = (std::mem::take(&mut self.stock), self.lp.pivots);
+        *self = Self::of_totals(problem, self.cost_unit, self.big_m);
+        self.lp.pivots = before;
+        self.active = vec![None; pool.rows.len()];
+        for (_, column) in column_set.columns.iter() {
+            self.add_column(problem, pool, column);
+        }
+        for at in tight {
+            self.activate(problem, pool, column_set, at);
+        }
+        for (key, (_, stock)) in stock {
+            self.add_stock_row(column_set, key, stock);
+        }
+    }
+
+    fn add_stock_row(&mut self, column_set: &ColumnSet, key: StockKey, stock: u32) {
+        let all = column_set.columns.iter().filter(|(_, it)| (it.offer, it.retained) == key);
+        let terms = all.map(|(id, _)| (self.columns[id], 1.0)).collect();
+        let row = self.add_row((None, Some(stock.into())), 1.0, terms);
+        self.stock.insert(key, (row, stock));
+    }
+
     /// Takes the rows of another scope: conditions that are the same stay, and others that were in the program are lifted.
     pub(crate) fn set_pool(&mut self, pool: &RowPool) {
         self.active = pool.rows.iter().map(|row| self.by_key.get(&row.key).copied()).collect();
@@ -197,10 +235,7 @@ impl CompactLp {
                 self.activate(problem, pool, column_set, at);
             }
             for (key, stock) in sold_out {
-                let all = column_set.columns.iter().filter(|(_, it)| (it.offer, it.retained) == key);
-                let terms = all.map(|(id, _)| (self.columns[id], 1.0)).collect();
-                let row = self.add_row((None, Some(stock.into())), 1.0, terms);
-                self.stock.insert(key, (row, stock));
+                self.add_stock_row(column_set, key, stock);
             }
         }
     }

@@ -52,6 +52,7 @@ impl RestrictedMaster<'_> {
         stream: u64,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Option<Leases>, ComposeError> {
+        self.tidy();
         let found = self.dive_within(kept, pace, cutoff, stream, interrupt);
         self.program.free_all();
         found

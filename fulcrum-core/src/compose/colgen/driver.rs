@@ -372,13 +372,14 @@ impl ColumnGeneration<'_, '_> {
     /// violates conditions of places that are then returned.
     fn solve_within_gap(
         &mut self,
-        master: &RestrictedMaster<'_>,
+        master: &mut RestrictedMaster<'_>,
         solution: &MasterSolution,
         max_nodes: u64,
     ) -> Result<BTreeSet<(PartitionKey, usize)>, ComposeError> {
         let cutoff = self.cutoff;
         let mut should_continue = || self.should_continue();
         let mut interrupt = InterruptCheck::new(&mut should_continue);
+        master.group(&mut interrupt)?;
         let Some(column_set) = master.columns_within_gap(solution, cutoff, &mut interrupt)? else {
             return Ok(BTreeSet::new());
         };

@@ -82,6 +82,8 @@ pub(crate) struct RestrictedMaster<'p> {
     known: FxHashMap<ColumnKey, ColumnId>,
     pub(crate) scope: BTreeSet<(PartitionKey, usize)>,
     pub(super) groups: Vec<ColumnGroup>,
+    /// Whether the groups are those of the present scope.
+    is_grouped: bool,
     /// The non-dominated machines of several groups, by their positions.
     unions: FxHashMap<Vec<usize>, Vec<usize>>,
     pool: RowPool,
@@ -113,6 +115,7 @@ impl<'p> RestrictedMaster<'p> {
             known: FxHashMap::default(),
             scope: BTreeSet::new(),
             groups: Vec::new(),
+            is_grouped: false,
             unions: FxHashMap::default(),
             pool: RowPool::new(problem, &PlaceScope::Some(BTreeSet::new()), interrupt)?,
             program: CompactLp::new(problem, i64::try_from(mean).unwrap_or(i64::MAX), big_m),
@@ -120,7 +123,7 @@ impl<'p> RestrictedMaster<'p> {
             bound: 0,
         };
         master.program.set_pool(&master.pool);
-        master.regroup(interrupt)?;
+        master.group(interrupt)?;
         master.add_first_columns(interrupt)?;
         Ok(master)
     }
@@ -185,7 +188,7 @@ impl<'p> RestrictedMaster<'p> {
         places.extend(regions);
         if !places.is_subset(&self.scope) {
             self.scope.extend(places);
-            self.regroup(interrupt)?;
+            self.is_grouped = false;
             self.pool = RowPool::new(self.problem, &PlaceScope::Some(self.scope.clone()), interrupt)?;
             self.program.set_pool(&self.pool);
         }
@@ -197,7 +200,12 @@ impl<'p> RestrictedMaster<'p> {
         self.problem.places.partitions.iter().map(move |partition| (partition.key, partition.place_of[class]))
     }
 
-    fn regroup(&mut self, interrupt: &mut InterruptCheck<'_>) -> Result<(), ComposeError> {
+    /// Groups the place classes by the places of the scope, where the scope has changed: it changes several times between two rounds of
+    /// pricing, and the groups of a large market take long.
+    pub(super) fn group(&mut self, interrupt: &mut InterruptCheck<'_>) -> Result<(), ComposeError> {
+        if self.is_grouped {
+            return Ok(());
+        }
         let sites = &self.problem.places;
         let mut by_places: FxHashMap<Vec<(PartitionKey, usize)>, Vec<ClassId>> = FxHashMap::default();
         let mut is_here = vec![false; sites.classes()];
@@ -233,6 +241,7 @@ impl<'p> RestrictedMaster<'p> {
             groups.push(ColumnGroup { places: Vec::new(), classes, machines, is_outside_scope: true });
         }
         self.groups = groups;
+        self.is_grouped = true;
         self.unions.clear();
         Ok(())
     }
@@ -301,6 +310,11 @@ impl<'p> RestrictedMaster<'p> {
         (duals, bound)
     }
 
+    /// Drops rows of the program that no longer count. No leases are fixed and no counts bounded.
+    pub(super) fn tidy(&mut self) {
+        self.program.tidy(self.problem, &self.pool, &self.column_set);
+    }
+
     pub(super) fn pool(&self) -> &RowPool {
         &self.pool
     }
@@ -318,6 +332,7 @@ impl<'p> RestrictedMaster<'p> {
         rest: Option<&IdVec<ComponentIx, u32>>,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<(usize, PricingBound), ComposeError> {
+        self.group(interrupt)?;
         let problem = self.problem;
         let mut fresh: Vec<Column> = Vec::new();
         let mut unpriced = PricingBound::default();

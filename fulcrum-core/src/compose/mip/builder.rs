@@ -136,6 +136,7 @@ impl<'a> Builder<'a> {
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Self, ComposeError> {
         let mut mip = Mip::empty();
+        mip.is_named = big_m.is_some();
         let replicas: IdVec<ComponentIx, Var> = problem
             .components
             .iter()

@@ -105,8 +105,9 @@ pub(crate) struct Mip {
     pub(crate) lease_rows: Vec<(RowTerm, Row)>,
     /// Amounts of measures that variables other than leases add; see `measures`.
     pub(super) measure_terms: Vec<(Var, crate::model::Measure, i64)>,
-    /// A name of each variable that it has in the programs of all scopes.
+    /// A name of each variable that it has in the programs of all scopes, if there are several.
     pub(crate) names: IdVec<Var, u64>,
+    pub(super) is_named: bool,
     context: u64,
     named_in_context: u64,
 }
@@ -133,6 +134,7 @@ impl Mip {
             lease_rows: Vec::new(),
             measure_terms: Vec::new(),
             names: IdVec::new(),
+            is_named: false,
             context: 0,
             named_in_context: 0,
         }
@@ -140,8 +142,10 @@ impl Mip {
 
     /// Begins a group of variables: their names follow from it and from their order in it.
     pub(super) fn set_context(&mut self, of: impl Hash) {
-        self.context = FxBuildHasher.hash_one(of);
-        self.named_in_context = 0;
+        if self.is_named {
+            self.context = FxBuildHasher.hash_one(of);
+            self.named_in_context = 0;
+        }
     }
 
     /// The cost of an assignment, if it meets every row and bound.
@@ -172,8 +176,10 @@ impl Mip {
         self.lower.push(lower);
         self.upper.push(upper.max(lower));
         self.role.push(role);
-        self.names.push(splitmix64(self.context, self.named_in_context));
-        self.named_in_context += 1;
+        if self.is_named {
+            self.names.push(splitmix64(self.context, self.named_in_context));
+            self.named_in_context += 1;
+        }
         self.coefficients.push(Vec::new())
     }
 

@@ -263,4 +263,8 @@ impl SparseLp {
     pub(crate) fn objective(&self) -> f64 {
         self.told_cost.iter().zip(&self.value).map(|(cost, value)| cost * value).sum()
     }
+
+    pub(crate) fn row_count(&self) -> usize {
+        self.rows.len()
+    }
 }
