@@ -255,12 +255,8 @@ impl CompactLp {
             let row = match self.counts.get(&(*component, *key, *place)) {
                 Some(row) => *row,
                 None => {
-                    let partition = problem.places.partition(*key);
-                    let terms = self.carriers[*component].iter().filter_map(|(id, count)| {
-                        let is_here = partition.place_of[column_set.columns[*id].class] == *place;
-                        is_here.then_some((self.columns[*id], f64::from(*count)))
-                    });
-                    let terms = terms.collect();
+                    let carried = self.carriers_at(problem, column_set, (*component, *key, *place));
+                    let terms = carried.collect();
                     let row = self.add_row((Some(0), Some(0)), 1.0, terms);
                     self.counts.insert((*component, *key, *place), row);
                     row
@@ -270,6 +266,20 @@ impl CompactLp {
             let high = if *high < i64::MAX { *high as f64 } else { f64::INFINITY };
             self.lp.set_row_bounds(row, (low, high));
         }
+    }
+
+    /// The columns that carry a component in a place, with the replicas of a lease.
+    fn carriers_at<'s>(
+        &'s self,
+        problem: &'s Problem<'_>,
+        column_set: &'s ColumnSet,
+        (component, key, place): CountKey,
+    ) -> impl Iterator<Item = (LpVar, f64)> + 's {
+        let partition = problem.places.partition(key);
+        self.carriers[component].iter().filter_map(move |(id, count)| {
+            let is_here = partition.place_of[column_set.columns[*id].class] == place;
+            is_here.then_some((self.columns[*id], f64::from(*count)))
+        })
     }
 
     /// Requires at least so many leases of a column.
@@ -373,11 +383,8 @@ impl CompactLp {
                     }
                 }
                 Counted::At(component, key, place) => {
-                    let partition = problem.places.partition(key);
-                    for (id, count) in &self.carriers[component] {
-                        if partition.place_of[column_set.columns[*id].class] == place {
-                            *terms.entry(self.columns[*id]).or_default() += factor * f64::from(*count);
-                        }
+                    for (var, count) in self.carriers_at(problem, column_set, (component, key, place)) {
+                        *terms.entry(var).or_default() += factor * count;
                     }
                 }
                 Counted::Nothing => *terms.entry(self.own(pool, *var)).or_default() += factor,

@@ -10,10 +10,9 @@ use super::master::RestrictedMaster;
 use crate::compose::{
     error::ComposeError,
     formulation::ids::ComponentIx,
-    heuristics::splitmix::splitmix64,
     id_vec::{Id, IdVec},
     interrupt::InterruptCheck,
-    lp::sparse::LpEnd,
+    lp::sparse::{LpEnd, chance},
     presolve::columns::{Column, ColumnId},
 };
 
@@ -99,9 +98,12 @@ impl RestrictedMaster<'_> {
             let mut parts: Vec<(f64, ColumnId)> = used
                 .into_iter()
                 .map(|(id, leases)| {
-                    let chance = (splitmix64(stream, id.index() as u64) >> 11) as f64 / (1u64 << 53) as f64;
                     let part = leases - fixed[id] as f64;
-                    (part * (1.0 + if stream == 0 { 0.0 } else { 0.3 * chance }), id)
+                    (
+                        part * (1.0
+                            + if stream == 0 { 0.0 } else { 0.3 * chance(stream, id.index() as u64) }),
+                        id,
+                    )
                 })
                 .filter(|(part, _)| *part > WHOLE_TOLERANCE)
                 .collect();

@@ -227,6 +227,14 @@ impl ColumnGeneration<'_, '_> {
         Ok(())
     }
 
+    /// Makes a plan that is better the incumbent.
+    fn take(&mut self, mip: Mip, column_set: ColumnSet, found: Option<(Vec<i64>, i128)>) {
+        if let Some((values, value)) = found {
+            self.cutoff = value;
+            self.best = Some(((mip, column_set, values), value));
+        }
+    }
+
     /// The leases of the incumbent.
     fn incumbent_leases(&self) -> Vec<(Column, i64)> {
         let Some(((mip, column_set, values), _)) = &self.best else { return Vec::new() };
@@ -274,10 +282,7 @@ impl ColumnGeneration<'_, '_> {
             (mip.lower[var], mip.upper[var]) = (*count, *count);
         }
         let outcome = self.solve_mip(&mip, true, Goal::Best, 60, Decimal::ZERO);
-        if let Some((values, value)) = outcome.best {
-            self.cutoff = value;
-            self.best = Some(((mip, column_set, values), value));
-        }
+        self.take(mip, column_set, outcome.best);
         Ok(())
     }
 
@@ -312,10 +317,7 @@ impl ColumnGeneration<'_, '_> {
             mip.lower[var] = kept;
         }
         let outcome = self.solve_mip(&mip, true, Goal::Best, 60, Decimal::ZERO);
-        if let Some((values, value)) = outcome.best {
-            self.cutoff = value;
-            self.best = Some(((mip, column_set, values), value));
-        }
+        self.take(mip, column_set, outcome.best);
         Ok(())
     }
 
@@ -361,10 +363,7 @@ impl ColumnGeneration<'_, '_> {
         } else {
             self.solve_mip(&mip, true, Goal::Best, max_nodes, Decimal::new(2, 1))
         };
-        if let Some((values, value)) = outcome.best {
-            self.cutoff = value;
-            self.best = Some(((mip, column_set, values), value));
-        }
+        self.take(mip, column_set, outcome.best);
         Ok(())
     }
 
@@ -392,8 +391,7 @@ impl ColumnGeneration<'_, '_> {
         self.bound = self.bound.max(if outcome.stop.is_none() { value } else { outcome.bound.min(value) });
         let violated = master.violated_by(&column_set, &mip, &values);
         if violated.is_empty() {
-            self.cutoff = value;
-            self.best = Some(((mip, column_set, values), value));
+            self.take(mip, column_set, Some((values, value)));
         }
         Ok(violated)
     }

@@ -69,37 +69,26 @@ impl Mip {
         big_m: Option<i64>,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Self, ComposeError> {
-        build(problem, column_set, scope, big_m, interrupt)
-    }
-}
-
-/// Builds the mip.
-fn build(
-    problem: &Problem<'_>,
-    column_set: &ColumnSet,
-    scope: &PlaceScope,
-    big_m: Option<i64>,
-    interrupt: &mut InterruptCheck<'_>,
-) -> Result<Mip, ComposeError> {
-    let mut builder = Builder::new(problem, column_set, scope, big_m, interrupt)?;
-    // Each condition makes a few passes over the columns.
-    let pass = column_set.columns.len() / 4;
-    builder.one_of();
-    for constraint in &problem.blueprint.constraints {
-        builder.constraint(constraint);
+        let mut builder = Builder::new(problem, column_set, scope, big_m, interrupt)?;
+        // Each condition makes a few passes over the columns.
+        let pass = column_set.columns.len() / 4;
+        builder.one_of();
+        for constraint in &problem.blueprint.constraints {
+            builder.constraint(constraint);
+            interrupt.charge(pass)?;
+        }
+        builder.together();
         interrupt.charge(pass)?;
+        builder.stock();
+        builder.fees();
+        interrupt.charge(pass)?;
+        builder.must_use();
+        builder.running();
+        interrupt.charge(pass)?;
+        builder.flows(&mut || interrupt.charge(pass))?;
+        builder.caps()?;
+        Ok(builder.mip)
     }
-    builder.together();
-    interrupt.charge(pass)?;
-    builder.stock();
-    builder.fees();
-    interrupt.charge(pass)?;
-    builder.must_use();
-    builder.running();
-    interrupt.charge(pass)?;
-    builder.flows(&mut || interrupt.charge(pass))?;
-    builder.caps()?;
-    Ok(builder.mip)
 }
 
 pub(super) fn too_large() -> ComposeError {

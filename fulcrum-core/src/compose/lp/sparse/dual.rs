@@ -2,10 +2,9 @@
 //! Mathematical Programming 57, 1992).
 
 use super::{
-    DUAL_TOLERANCE, LpEnd, MIN_COST_CHANGE, NO_POSITION, PIVOT_TOLERANCE, PRIMAL_TOLERANCE, SparseLp,
-    WORK_PER_CHECK, inverse::PIVOTS_PER_INVERSION,
+    DUAL_TOLERANCE, LpEnd, MIN_COST_CHANGE, NO_POSITION, PIVOT_TOLERANCE, PRIMAL_TOLERANCE, SparseLp, chance,
+    inverse::PIVOTS_PER_INVERSION,
 };
-use crate::compose::heuristics::splitmix::splitmix64;
 
 impl SparseLp {
     /// To values that meet all rows and bounds. Costs change on the way, so that no reduced cost has the wrong sign.
@@ -66,8 +65,8 @@ impl SparseLp {
             if self.position[ix] != NO_POSITION || self.lower[ix] == self.upper[ix] {
                 continue;
             }
-            let chance = (splitmix64(ix as u64, 11) >> 11) as f64 / (1u64 << 53) as f64;
-            let more = MIN_COST_CHANGE * (1.0 + chance) * (1.0 + self.told_cost[ix].abs() * 1e-2);
+            let more =
+                MIN_COST_CHANGE * (1.0 + chance(ix as u64, 11)) * (1.0 + self.told_cost[ix].abs() * 1e-2);
             let sign = if self.value[ix] <= self.lower[ix] { 1.0 } else { -1.0 };
             self.cost[ix] += sign * more;
             self.reduced[ix] += sign * more;
@@ -80,11 +79,8 @@ impl SparseLp {
         let most = 1_000 + 50 * self.rows.len() as u64;
         let (mut stalled, mut is_perturbed) = (0, false);
         for _ in 0..most {
-            if self.work - asked > WORK_PER_CHECK {
-                asked = self.work;
-                if should_stop() {
-                    return LpEnd::Interrupted;
-                }
+            if self.is_stopped(&mut asked, should_stop) {
+                return LpEnd::Interrupted;
             }
             if self.pivots_since_inversion >= PIVOTS_PER_INVERSION {
                 self.invert_again();

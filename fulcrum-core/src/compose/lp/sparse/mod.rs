@@ -64,6 +64,11 @@ pub(crate) enum LpEnd {
     Interrupted,
 }
 
+/// A number from 0 to 1 that is always the same for the same stream and index.
+pub(crate) fn chance(stream: u64, index: u64) -> f64 {
+    (splitmix64(stream, index) >> 11) as f64 / (1u64 << 53) as f64
+}
+
 /// A linear program with its basis.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SparseLp {
@@ -146,8 +151,7 @@ impl SparseLp {
         let mut terms: Vec<(u32, f64)> = terms.into_iter().map(|(var, a)| (var.index() as u32, a)).collect();
         terms.retain(|(_, a)| *a != 0.0);
         let value = terms.iter().map(|(var, a)| self.value[*var as usize] * a).sum();
-        let chance = (splitmix64(row as u64, 7) >> 11) as f64 / (1u64 << 53) as f64;
-        let wider = MIN_ROW_WIDENING * (1.0 + chance);
+        let wider = MIN_ROW_WIDENING * (1.0 + chance(row as u64, 7));
         let widen = |bound: f64, by: f64| bound + by * (1.0 + bound.abs().min(1e9) * 1e-3);
         let sum = self.push(0.0, (widen(lower, -wider), widen(upper, wider)), value);
         self.columns[sum as usize] = vec![(row as u32, -1.0)];
@@ -215,6 +219,15 @@ impl SparseLp {
     pub(crate) fn row_limits(&self, row: LpRow) -> (bool, bool) {
         let sum = self.sums[row.index()] as usize;
         (self.lower[sum].is_finite(), self.upper[sum].is_finite())
+    }
+
+    /// Whether the caller says stop, who is asked after some work.
+    fn is_stopped(&self, asked: &mut u64, should_stop: &mut dyn FnMut() -> bool) -> bool {
+        if self.work - *asked <= WORK_PER_CHECK {
+            return false;
+        }
+        *asked = self.work;
+        should_stop()
     }
 
     /// Moves a variable that is not basic.

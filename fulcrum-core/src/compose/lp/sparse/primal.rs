@@ -2,7 +2,7 @@
 //! Programming 5, 1973).
 
 use super::{
-    DUAL_TOLERANCE, LpEnd, NO_POSITION, PIVOT_TOLERANCE, PRIMAL_TOLERANCE, SparseLp, WORK_PER_CHECK,
+    DUAL_TOLERANCE, LpEnd, NO_POSITION, PIVOT_TOLERANCE, PRIMAL_TOLERANCE, SparseLp,
     inverse::PIVOTS_PER_INVERSION,
 };
 
@@ -12,11 +12,8 @@ impl SparseLp {
         let mut asked = self.work;
         let most = 1_000 + 50 * self.rows.len() as u64 + self.cost.len() as u64;
         for _ in 0..most {
-            if self.work - asked > WORK_PER_CHECK {
-                asked = self.work;
-                if should_stop() {
-                    return LpEnd::Interrupted;
-                }
+            if self.is_stopped(&mut asked, should_stop) {
+                return LpEnd::Interrupted;
             }
             if self.pivots_since_inversion >= PIVOTS_PER_INVERSION {
                 self.invert_again();
