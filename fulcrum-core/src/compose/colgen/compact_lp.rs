@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::row_pool::{CountBounds, CountKey, Counted, RowPool};
+use super::row_pool::{BranchBounds, BranchKey, CountKey, Counted, RowPool};
 use crate::compose::{
     formulation::{ids::ComponentIx, problem::Problem},
     id_vec::{Id, IdVec},
@@ -36,6 +36,8 @@ const MAX_IDLE_SOLVES: u32 = 2;
 const MAX_LOOSE_ROWS: usize = 300;
 /// Rows that come at a time.
 const MAX_ENTERING_ROWS: usize = 150;
+/// Questions to the caller after which a probe ends.
+const MAX_PROBE_CHECKS: u32 = 2;
 /// Leases below this count as none.
 pub(super) const LEASE_TOLERANCE: f64 = 1e-7;
 /// What columns cost on average in the program, so that its tolerances mean the same for each blueprint.
@@ -52,8 +54,8 @@ pub(crate) struct CompactLp {
     /// The row of each condition of the pool that is in the program.
     active: Vec<Option<LpRow>>,
     stock: BTreeMap<StockKey, (LpRow, u32)>,
-    /// Rows that bound how many replicas of a component stand in a place.
-    counts: BTreeMap<CountKey, LpRow>,
+    /// Rows that bound the numbers by which plans are split.
+    branches: BTreeMap<BranchKey, LpRow>,
     /// What each row is multiplied with.
     scale: Vec<f64>,
     /// What costs are multiplied with.
@@ -74,7 +76,7 @@ pub(crate) struct LpDuals {
     pub(crate) of_rows: Vec<(u32, i128)>,
     pub(crate) of_totals: IdVec<ComponentIx, i128>,
     pub(crate) of_stock: Vec<(StockKey, u32, i128)>,
-    pub(crate) of_counts: Vec<(CountKey, i128)>,
+    pub(crate) of_branches: Vec<(BranchKey, i128)>,
 }
 
 impl CompactLp {
@@ -94,7 +96,7 @@ impl CompactLp {
             by_name: FxHashMap::default(),
             active: Vec::new(),
             stock: BTreeMap::new(),
-            counts: BTreeMap::new(),
+            branches: BTreeMap::new(),
             scale: Vec::new(),
             cost_unit,
             big_m,
@@ -144,11 +146,10 @@ impl CompactLp {
         if let Some((row, _)) = self.stock.get(&(column.offer, column.retained)) {
             *terms.entry(*row).or_default() += 1.0;
         }
-        for ((component, key, place), row) in &self.counts {
-            if let Some((_, count)) = column.members.iter().find(|(it, _)| it == component)
-                && problem.places.partition(*key).place_of[column.class] == *place
-            {
-                *terms.entry(*row).or_default() += f64::from(*count);
+        for (key, row) in &self.branches {
+            let factor = branch_factor(problem, *key, column);
+            if factor > 0 {
+                *terms.entry(*row).or_default() += f64::from(factor);
             }
         }
         let cost = column.objective(&problem.stage).unwrap_or(i64::MAX) as f64 * self.cost_unit;
@@ -218,7 +219,7 @@ impl CompactLp {
             if end != LpEnd::Optimal {
                 return end;
             }
-            let mut broken = self.broken(problem, pool, column_set);
+            let broken = self.broken(problem, pool, column_set);
             let sold_out = self.sold_out(column_set);
             if broken.is_empty() && sold_out.is_empty() {
                 return end;
@@ -230,13 +231,38 @@ impl CompactLp {
             if idle >= MAX_IDLE_SOLVES {
                 return end;
             }
-            broken.sort_by(|(a, left), (b, right)| b.total_cmp(a).then(left.cmp(right)));
-            for (_, at) in broken.into_iter().take(MAX_ENTERING_ROWS) {
-                self.activate(problem, pool, column_set, at);
-            }
-            for (key, stock) in sold_out {
-                self.add_stock_row(column_set, key, stock);
-            }
+            self.add_rows(problem, pool, column_set, broken, sold_out);
+        }
+    }
+
+    /// Adds rows that the solution breaks. Returns their number.
+    pub(crate) fn add_broken_rows(
+        &mut self,
+        problem: &Problem<'_>,
+        pool: &RowPool,
+        column_set: &ColumnSet,
+    ) -> usize {
+        let broken = self.broken(problem, pool, column_set);
+        let sold_out = self.sold_out(column_set);
+        let count = broken.len() + sold_out.len();
+        self.add_rows(problem, pool, column_set, broken, sold_out);
+        count
+    }
+
+    fn add_rows(
+        &mut self,
+        problem: &Problem<'_>,
+        pool: &RowPool,
+        column_set: &ColumnSet,
+        mut broken: Vec<(f64, u32)>,
+        sold_out: Vec<(StockKey, u32)>,
+    ) {
+        broken.sort_by(|(a, left), (b, right)| b.total_cmp(a).then(left.cmp(right)));
+        for (_, at) in broken.into_iter().take(MAX_ENTERING_ROWS) {
+            self.activate(problem, pool, column_set, at);
+        }
+        for (key, stock) in sold_out {
+            self.add_stock_row(column_set, key, stock);
         }
     }
 
@@ -244,21 +270,25 @@ impl CompactLp {
         if cost == i128::MAX { f64::INFINITY } else { cost as f64 * self.cost_unit }
     }
 
-    /// Bounds how many replicas of components stand in places; all others are free.
-    pub(crate) fn set_counts(&mut self, problem: &Problem<'_>, column_set: &ColumnSet, bounds: &CountBounds) {
-        for (key, row) in &self.counts {
+    /// Bounds some numbers of the plans; all others are free.
+    pub(crate) fn set_branch(
+        &mut self,
+        problem: &Problem<'_>,
+        column_set: &ColumnSet,
+        bounds: &BranchBounds,
+    ) {
+        for (key, row) in &self.branches {
             if !bounds.contains_key(key) {
                 self.lp.lift(*row);
             }
         }
-        for ((component, key, place), (low, high)) in bounds {
-            let row = match self.counts.get(&(*component, *key, *place)) {
+        for (key, (low, high)) in bounds {
+            let row = match self.branches.get(key) {
                 Some(row) => *row,
                 None => {
-                    let carried = self.carriers_at(problem, column_set, (*component, *key, *place));
-                    let terms = carried.collect();
+                    let terms = self.branch_terms(problem, column_set, *key);
                     let row = self.add_row((Some(0), Some(0)), 1.0, terms);
-                    self.counts.insert((*component, *key, *place), row);
+                    self.branches.insert(*key, row);
                     row
                 }
             };
@@ -266,6 +296,21 @@ impl CompactLp {
             let high = if *high < i64::MAX { *high as f64 } else { f64::INFINITY };
             self.lp.set_row_bounds(row, (low, high));
         }
+    }
+
+    /// The columns that add to a number of the plans.
+    fn branch_terms(
+        &self,
+        problem: &Problem<'_>,
+        column_set: &ColumnSet,
+        key: BranchKey,
+    ) -> Vec<(LpVar, f64)> {
+        let (BranchKey::Count((one, ..)) | BranchKey::Pair(one, _)) = key;
+        let of = |(id, _): &(ColumnId, u32)| {
+            let factor = branch_factor(problem, key, &column_set.columns[*id]);
+            (factor > 0).then_some((self.columns[*id], f64::from(factor)))
+        };
+        self.carriers[one].iter().filter_map(of).collect()
     }
 
     /// The columns that carry a component in a place, with the replicas of a lease.
@@ -279,6 +324,36 @@ impl CompactLp {
         self.carriers[component].iter().filter_map(move |(id, count)| {
             let is_here = partition.place_of[column_set.columns[*id].class] == place;
             is_here.then_some((self.columns[*id], f64::from(*count)))
+        })
+    }
+
+    /// What the solution would cost more if a number were at most this, and if it were at least one more; as far as a few pivots tell.
+    pub(crate) fn probe(
+        &self,
+        problem: &Problem<'_>,
+        column_set: &ColumnSet,
+        key: BranchKey,
+        below: i64,
+        cutoff: i128,
+    ) -> [f64; 2] {
+        let before = self.lp.objective();
+        let most = (self.lp_cost(cutoff) - before).max(0.0);
+        [(f64::NEG_INFINITY, below as f64), (below as f64 + 1.0, f64::INFINITY)].map(|limits| {
+            let mut lp = self.lp.clone();
+            match self.branches.get(&key) {
+                Some(row) => lp.set_row_bounds(*row, limits),
+                None => drop(lp.add_row(limits, self.branch_terms(problem, column_set, key))),
+            }
+            let mut asked = 0;
+            let end = lp.solve(self.lp_cost(cutoff), &mut || {
+                asked += 1;
+                asked > MAX_PROBE_CHECKS
+            });
+            let gain = match end {
+                LpEnd::Infeasible | LpEnd::CutOff => most,
+                LpEnd::Optimal | LpEnd::Interrupted => (lp.objective() - before).clamp(0.0, most),
+            };
+            gain / self.cost_unit
         })
     }
 
@@ -447,8 +522,8 @@ impl CompactLp {
                 .iter()
                 .map(|(key, (row, stock))| (*key, *stock, fixed(*row, false, (false, true))))
                 .collect(),
-            of_counts: self
-                .counts
+            of_branches: self
+                .branches
                 .iter()
                 .map(|(key, row)| (*key, fixed(*row, false, self.lp.row_limits(*row))))
                 .collect(),
@@ -457,5 +532,18 @@ impl CompactLp {
 
     pub(crate) fn pivots(&self) -> u64 {
         self.lp.pivots
+    }
+}
+
+/// What a lease of a column adds to a number of the plans.
+pub(super) fn branch_factor(problem: &Problem<'_>, key: BranchKey, column: &Column) -> u32 {
+    let count = |component: ComponentIx| {
+        column.members.iter().find(|(it, _)| *it == component).map_or(0, |(_, count)| *count)
+    };
+    match key {
+        BranchKey::Count((component, key, place)) => {
+            if problem.places.partition(key).place_of[column.class] == place { count(component) } else { 0 }
+        }
+        BranchKey::Pair(one, two) => u32::from(count(one) > 0 && count(two) > 0),
     }
 }

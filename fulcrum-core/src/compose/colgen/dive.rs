@@ -90,10 +90,8 @@ impl RestrictedMaster<'_> {
                 fixed.push(0);
             }
             let used: Vec<(ColumnId, f64)> = self.program.used().collect();
-            let is_whole = |(_, leases): &(ColumnId, f64)| (leases - leases.round()).abs() < WHOLE_TOLERANCE;
-            if used.iter().all(is_whole) {
-                let leases = used.iter().map(|(id, leases)| (*id, leases.round() as i64));
-                return Ok(Some(leases.filter(|(_, count)| *count > 0).collect()));
+            if let Some(whole) = self.whole_leases(WHOLE_TOLERANCE) {
+                return Ok(Some(whole));
             }
             let mut parts: Vec<(f64, ColumnId)> = used
                 .into_iter()
@@ -120,6 +118,16 @@ impl RestrictedMaster<'_> {
                 }
             }
         }
+    }
+
+    /// The leases of the solution, if they are whole.
+    pub(super) fn whole_leases(&self, tolerance: f64) -> Option<Leases> {
+        let used = self.program.used();
+        let whole = used.map(|(id, leases)| {
+            ((leases - leases.round()).abs() < tolerance).then_some((id, leases.round() as i64))
+        });
+        let whole: Option<Leases> = whole.collect();
+        whole.map(|all| all.into_iter().filter(|(_, count)| *count > 0).collect())
     }
 
     /// Solves with the fixed leases, with new columns for what they leave. False if nothing below the cutoff is left.

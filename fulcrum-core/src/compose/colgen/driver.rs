@@ -15,9 +15,10 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use super::{
-    branch_and_price::BranchTree,
+    branch_and_price::{BranchNode, BranchTree},
     candidate_index::CandidateIndex,
-    dive::DivePace,
+    compact_lp::branch_factor,
+    dive::{DivePace, Leases},
     master::{MasterSolution, RestrictedMaster, distinct},
     neighbourhood::Neighbourhood,
 };
@@ -29,7 +30,10 @@ use crate::{
         heuristics::warm_start,
         id_vec::Id,
         interrupt::{InterruptCheck, watch_for_stop},
-        mip::{model::Mip, place_scope::PlaceScope},
+        mip::{
+            model::{Mip, Var},
+            place_scope::PlaceScope,
+        },
         options::{ComposeOptions, Progress, Signal},
         presolve::{
             columns::{Column, ColumnSet},
@@ -52,8 +56,11 @@ const FIRST_PLAN_NODES: u64 = 4_000;
 
 /// Neighbourhoods without a better plan after which all columns within the gap are tried.
 const MAX_FAILURES: u64 = 10;
-/// Parts of the plans that are split between two neighbourhoods.
-const NODES_PER_NEIGHBOURHOOD: usize = 2;
+/// Parts of the plans that are split between two neighbourhoods: at least, and more with each neighbourhood without a better plan.
+const MIN_NODES_PER_NEIGHBOURHOOD: u64 = 2;
+const MAX_NODES_PER_NEIGHBOURHOOD: u64 = 60;
+/// Nodes for a part without fractions, twice as many with each try.
+const LEAF_NODES: u64 = 100;
 
 /// Nodes for improving a warm start within its own columns.
 const WARM_START_NODES: u64 = 200;
@@ -155,6 +162,7 @@ impl ColumnGeneration<'_, '_> {
         let mut idle = 0;
         let mut round = 0u64;
         let mut tree: Option<BranchTree> = None;
+        let mut all_failures = 0;
         while self.should_continue() {
             // A solved master, or one with as many columns as the rounds gave.
             let rounds = PRICING_ROUNDS.get(round as usize).copied().unwrap_or(MAX_PRICING_ROUNDS);
@@ -185,7 +193,10 @@ impl ColumnGeneration<'_, '_> {
             {
                 // First plans, then the bound.
                 if is_settled && failures > 0 {
-                    self.branch(master, tree.get_or_insert_with(|| BranchTree::new(master.bound)))?;
+                    let tree = tree.get_or_insert_with(|| BranchTree::new(master.bound));
+                    let nodes = all_failures.clamp(MIN_NODES_PER_NEIGHBOURHOOD, MAX_NODES_PER_NEIGHBOURHOOD);
+                    self.branch(master, tree, nodes)?;
+                    all_failures += 1;
                 }
                 let before = self.cutoff;
                 if step % 3 == 2 {
@@ -209,20 +220,75 @@ impl ColumnGeneration<'_, '_> {
         Ok(())
     }
 
-    /// Splits some parts of the plans, which raises the bound.
+    /// Splits some parts of the plans, which raises the bound and may find plans.
     fn branch(
         &mut self,
         master: &mut RestrictedMaster<'_>,
         tree: &mut BranchTree,
+        max_nodes: u64,
     ) -> Result<(), ComposeError> {
-        for _ in 0..NODES_PER_NEIGHBOURHOOD {
-            if !tree.is_open() || !self.should_continue() {
-                break;
+        let cutoff = self.cutoff;
+        let mut should_continue = || self.should_continue();
+        let solved =
+            tree.search(master, cutoff, max_nodes, &mut InterruptCheck::new(&mut should_continue))?;
+        self.nodes += solved;
+        for found in std::mem::take(&mut tree.found) {
+            self.try_leases(master, &found)?;
+        }
+        for leaf in std::mem::take(&mut tree.leaves) {
+            if leaf.bound < self.cutoff {
+                self.close_leaf(master, tree, leaf)?;
             }
-            let cutoff = self.cutoff;
-            tree.step(master, cutoff, &mut InterruptCheck::new(&mut || self.should_continue()))?;
-            self.nodes += 1;
-            self.bound = self.bound.max(tree.bound(cutoff));
+        }
+        self.bound = self.bound.max(tree.bound(self.cutoff));
+        Ok(())
+    }
+
+    /// Solves a part of the plans as a program of all columns that a better plan in it can use.
+    fn close_leaf(
+        &mut self,
+        master: &mut RestrictedMaster<'_>,
+        tree: &mut BranchTree,
+        mut leaf: BranchNode,
+    ) -> Result<(), ComposeError> {
+        let cutoff = self.cutoff;
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
+        let solution = master.solve_part(&leaf.part, &mut interrupt)?;
+        let column_set = match &solution {
+            Some(solution) => master.columns_within_gap(solution, cutoff, &mut interrupt)?,
+            None => None,
+        };
+        let Some(column_set) = column_set else {
+            tree.leaves.push(leaf);
+            return Ok(());
+        };
+        let mut mip = master.mip(&column_set, &mut interrupt)?;
+        for (key, (low, high)) in &leaf.part {
+            let factor =
+                |(id, column)| (mip.leases[id], i64::from(branch_factor(self.problem, *key, column)));
+            let terms: Vec<(Var, i64)> = column_set.columns.iter().map(factor).collect();
+            mip.add_row(Some(*low), Some(*high).filter(|high| *high < i64::MAX), terms);
+        }
+        leaf.tries += 1;
+        let outcome =
+            self.solve_mip(&mip, false, Goal::Best, LEAF_NODES << leaf.tries.min(20), Decimal::ZERO);
+        let is_solved = outcome.stop.is_none();
+        if !is_solved {
+            leaf.bound = leaf.bound.max(outcome.bound);
+        }
+        if let Some((values, value)) = outcome.best {
+            let violated = master.violated_by(&column_set, &mip, &values);
+            if violated.is_empty() {
+                self.take(mip, column_set, Some((values, value)));
+            } else {
+                master.add_place_rows(violated, &mut InterruptCheck::new(&mut || self.should_continue()))?;
+                tree.reopen(leaf);
+                return Ok(());
+            }
+        }
+        if !is_solved {
+            tree.leaves.push(leaf);
         }
         Ok(())
     }
@@ -266,11 +332,19 @@ impl ColumnGeneration<'_, '_> {
         stream: u64,
     ) -> Result<(), ComposeError> {
         let kept = master.leases_of(&kept);
-        let (problem, cutoff) = (self.problem, self.cutoff);
+        let cutoff = self.cutoff;
         let mut should_continue = || self.should_continue();
         let mut interrupt = InterruptCheck::new(&mut should_continue);
         let found = master.dive(&kept, pace, cutoff, stream, &mut interrupt)?;
         let Some(found) = found else { return Ok(()) };
+        self.try_leases(master, &found)
+    }
+
+    /// Makes some leases the incumbent, if they are a better plan.
+    fn try_leases(&mut self, master: &RestrictedMaster<'_>, found: &Leases) -> Result<(), ComposeError> {
+        let problem = self.problem;
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
         let columns: Vec<(Column, i64)> =
             found.iter().map(|(id, count)| (master.column_set.columns[*id].clone(), *count)).collect();
         let places = columns.iter().flat_map(|(column, _)| master.places_of(column.class)).collect();
@@ -279,6 +353,9 @@ impl ColumnGeneration<'_, '_> {
         let mut mip = Mip::of_any_size(problem, &column_set, &scope, None, &mut interrupt)?;
         for (at, (_, count)) in columns.iter().enumerate() {
             let var = mip.leases[Id::from_index(at)];
+            if *count > mip.upper[var] {
+                return Ok(()); // more than there are
+            }
             (mip.lower[var], mip.upper[var]) = (*count, *count);
         }
         let outcome = self.solve_mip(&mip, true, Goal::Best, 60, Decimal::ZERO);

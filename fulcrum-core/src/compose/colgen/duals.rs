@@ -33,6 +33,8 @@ pub(crate) struct Duals {
     weights: [i128; 3],
     /// The dual value of one unit of stock, by offer or running group.
     stock: FxHashMap<StockKey, i128>,
+    /// Dual values of leases that carry both of two components.
+    pairs: Vec<((ComponentIx, ComponentIx), i128)>,
     /// Dual values of all other rows over leases.
     terms: Vec<(RowTerm, i128)>,
     /// The dual value of a replica anywhere, and what is to be added in a place.
@@ -48,6 +50,7 @@ impl Duals {
             rows: IdVec::new(),
             weights,
             stock: FxHashMap::default(),
+            pairs: Vec::new(),
             terms: Vec::new(),
             anywhere: problem.components.ids().map(|_| 0).collect(),
             in_place: FxHashMap::default(),
@@ -103,6 +106,22 @@ impl Duals {
         *self.stock.entry(key).or_default() -= dual;
     }
 
+    /// Adds the dual value of the leases that carry both of two components.
+    pub(crate) fn add_pair(&mut self, pair: (ComponentIx, ComponentIx), dual: i128) {
+        self.pairs.push((pair, dual));
+    }
+
+    /// What leases with both of two components cost more; less than nothing where they are wanted. Rounded down.
+    pub(crate) fn pair_prices(&self) -> impl Iterator<Item = ((ComponentIx, ComponentIx), i64)> {
+        self.pairs.iter().map(|(pair, dual)| (*pair, floor_to_micros(-*dual)))
+    }
+
+    /// At most what the pairs of a component add to its worth.
+    pub(crate) fn worth_in_pairs(&self, component: ComponentIx) -> i64 {
+        let own = self.pair_prices().filter(|((one, two), _)| *one == component || *two == component);
+        own.fold(0i64, |sum, (_, price)| sum.saturating_sub(price.min(0)))
+    }
+
     /// The dual value of a replica of each component in some places.
     pub(crate) fn dual_value(
         &self,
@@ -121,6 +140,12 @@ impl Duals {
     pub(crate) fn lease_cost(&self, problem: &Problem<'_>, column: &Column) -> i64 {
         let mut sum = self.measured(MEASURES.map(|measure| column.measure(measure)));
         sum = sum.saturating_add(self.taken(column.offer, column.retained));
+        for ((one, two), dual) in &self.pairs {
+            let has = |it: &ComponentIx| column.members.iter().any(|(component, _)| component == it);
+            if has(one) && has(two) {
+                sum = sum.saturating_sub(*dual);
+            }
+        }
         for (term, dual) in &self.terms {
             let factor = term.factor(problem, column);
             sum = sum.saturating_sub(dual.saturating_mul(factor.into()));

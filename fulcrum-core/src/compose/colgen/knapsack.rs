@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use super::{
     duals::Duals,
     knapsack_items::Item,
+    knapsack_pairs::ItemPairs,
     knapsack_table::{KnapsackTable, TableItem},
 };
 use crate::compose::{
@@ -55,14 +56,22 @@ pub(crate) struct Knapsack<'a> {
     /// least the machine's less the included value, plus the price of all disk that is needed.
     gib_cost: i64,
     included: i64,
+    /// Whether an item may be here, whatever the first two sizes say: a table looks at these itself.
+    may_be_here: Vec<bool>,
     /// Items that fit this machine, the best value per size first.
+    sorted: Vec<usize>,
+    /// The same, but those of pairs that are wanted come first, so that only the first decisions guess what pairs are worth.
     order: Vec<usize>,
+    /// What pairs can still be worth, by the number of decisions.
+    still_wanted: Vec<i64>,
+    wanted_items: Vec<usize>,
     /// The size of one unit of each dimension, and the size of each item.
     unit: Vec<i128>,
     shares: Vec<i128>,
     /// The dual value of each item on this machine, and the value less the cost of its disk.
     dual_value: Vec<i64>,
     net: Vec<i64>,
+    pairs: ItemPairs,
     nodes: u32,
     chosen: Vec<(usize, u32)>,
     best: Option<Pattern>,
@@ -96,6 +105,7 @@ impl<'a> Knapsack<'a> {
         };
         Self {
             problem,
+            pairs: ItemPairs::new(duals, items),
             most_room: [most(0), most(1)],
             tables: FxHashMap::default(),
             by_table: None,
@@ -109,7 +119,11 @@ impl<'a> Knapsack<'a> {
             disk: None,
             gib_cost: 0,
             included: 0,
+            may_be_here: Vec::new(),
+            sorted: Vec::new(),
             order: Vec::new(),
+            still_wanted: Vec::new(),
+            wanted_items: Vec::new(),
             unit: Vec::new(),
             shares: Vec::new(),
             dual_value: Vec::new(),
@@ -134,12 +148,23 @@ impl<'a> Knapsack<'a> {
         self.gib_cost = self.duals.gib_cost(problem, candidate);
         self.included =
             self.gib_cost.saturating_mul(i64::try_from(problem.disk_gib(candidate)).unwrap_or(i64::MAX));
-        let fits = |item: &Item| {
+        let may_be_here = |item: &Item| {
             item.members.iter().all(|member| problem.may_carry(candidate, *member))
-                && item.demand.iter().zip(&self.room).all(|(demand, room)| demand <= room)
+                && item.demand.iter().zip(&self.room).skip(2).all(|(demand, room)| demand <= room)
                 && self.disk.is_none_or(|disk| item.disk_gib <= disk)
         };
-        let carried: Vec<usize> = (0..self.items.len()).filter(|item| fits(&self.items[*item])).collect();
+        self.may_be_here.clear();
+        self.may_be_here.extend(self.items.iter().map(may_be_here));
+        let fits = |item: &Item| item.demand.iter().zip(&self.room).all(|(demand, room)| demand <= room);
+        let carried: Vec<usize> = (0..self.items.len())
+            .filter(|item| self.may_be_here[*item] && fits(&self.items[*item]))
+            .collect();
+        self.wanted_items = self.pairs.wanted_items(&carried);
+        self.still_wanted.clear();
+        for decided in 0..=self.wanted_items.len() {
+            let open = &self.wanted_items[decided..];
+            self.still_wanted.push(self.pairs.still_wanted(open));
+        }
         self.dual_value.clear();
         self.net.clear();
         for item in self.items {
@@ -185,14 +210,17 @@ impl<'a> Knapsack<'a> {
                 item.demand.iter().zip(&self.unit).map(|(demand, unit)| i128::from(*demand) * unit).sum(),
             );
         }
-        self.order.clear();
-        self.order.extend_from_slice(carried);
+        self.sorted.clear();
+        self.sorted.extend_from_slice(carried);
         let (net, shares) = (&self.net, &self.shares);
         // Compared crosswise, so that the order is exact.
-        self.order.sort_unstable_by(|&a, &b| {
+        self.sorted.sort_unstable_by(|&a, &b| {
             let (left, right) = (i128::from(net[a]) * shares[b], i128::from(net[b]) * shares[a]);
             right.cmp(&left).then(a.cmp(&b))
         });
+        self.order.clear();
+        self.order.extend_from_slice(&self.wanted_items);
+        self.order.extend(self.sorted.iter().filter(|item| !self.wanted_items.contains(item)));
         self.bound(0)
     }
 
@@ -201,8 +229,11 @@ impl<'a> Knapsack<'a> {
     fn bound(&self, from: usize) -> i64 {
         let mut room: i128 =
             self.room.iter().zip(&self.unit).map(|(left, unit)| i128::from(*left) * unit).sum();
-        let mut sum = 0i64;
-        for &at in &self.order[from..] {
+        let mut sum = self.still_wanted.get(from).copied().unwrap_or(0);
+        let first = self.wanted_items.len();
+        let decided = &self.order[..from.min(first)];
+        let rest = if from >= first { &self.order[from..] } else { &self.sorted[..] };
+        for &at in rest.iter().filter(|item| from >= first || !decided.contains(item)) {
             let (dual_value, size) = (self.net[at], self.shares[at]);
             if dual_value <= 0 {
                 break;
@@ -246,7 +277,9 @@ impl<'a> Knapsack<'a> {
         let mut tables = Vec::new();
         for (values, more) in [(self.net.clone(), self.included), (self.dual_value.clone(), 0)] {
             let Some(table) = self.table_of(&values, room) else { continue };
-            least = least.max(cost.saturating_sub(table.value(room)).saturating_sub(more));
+            let pairs = self.still_wanted.first().copied().unwrap_or(0);
+            least =
+                least.max(cost.saturating_sub(table.value(room)).saturating_sub(more).saturating_sub(pairs));
             self.try_pattern(&table.packed(room), self.best.as_ref().map_or(cutoff, |(best, _)| *best));
             tables.push(table);
             if self.found(cutoff) <= least.saturating_add(PRICE_ROUNDING_MICROS) {
@@ -276,8 +309,9 @@ impl<'a> Knapsack<'a> {
 
     /// The table of some values for all machines, or for this one's room if that is smaller.
     fn table_of(&mut self, values: &[i64], room: [u64; 2]) -> Option<Rc<KnapsackTable>> {
-        let mut value = vec![0; self.items.len()];
-        self.order.iter().for_each(|at| value[*at] = values[*at].max(0));
+        // The same for all machines on which the same items may be.
+        let value = values.iter().zip(&self.may_be_here);
+        let value: Vec<i64> = value.map(|(value, may)| if *may { (*value).max(0) } else { 0 }).collect();
         if let Some(known) = self.tables.get(&value) {
             return known.clone().filter(|table| table.covers(room));
         }
@@ -314,13 +348,28 @@ impl<'a> Knapsack<'a> {
         }
     }
 
-    /// All patterns with a reduced cost of at most `limit`; `None` if the node limit ended the search.
+    /// All patterns with a reduced cost of at most `limit`; `None` if the node limit ended the search, also with tables as bounds.
     pub(crate) fn all(&mut self, cost: Cost, limit: i64) -> Option<Vec<Pattern>> {
+        let below = limit.saturating_add(1);
+        let all = self.all_below(cost, below);
+        if all.is_some() {
+            return all;
+        }
+        let room = [0, 1].map(|d| self.room.get(d).copied().unwrap_or(0));
+        let values = [self.net.clone(), self.dual_value.clone()];
+        let [first, second] = values.map(|values| self.table_of(&values, room));
+        (self.by_table, self.max_nodes) = (Some([first?, second?]), MAX_TABLE_NODES);
+        let all = self.all_below(cost, below);
+        (self.by_table, self.max_nodes) = (None, MAX_NODES);
+        all
+    }
+
+    fn all_below(&mut self, cost: Cost, below: i64) -> Option<Vec<Pattern>> {
         self.nodes = 0;
         self.chosen.clear();
         self.best = None;
         self.all = Some(Vec::new());
-        self.descend(0, 0, 0, cost, limit.saturating_add(1));
+        self.descend(0, 0, 0, cost, below);
         let all = self.all.take();
         if self.nodes < self.max_nodes { all } else { None }
     }
@@ -331,13 +380,17 @@ impl<'a> Knapsack<'a> {
             return;
         }
         let best = self.found(cutoff);
+        let cost_so_far = cost.saturating_add(self.pairs.cost);
         let disk_cost = self
             .gib_cost
             .saturating_mul(i64::try_from(disk).unwrap_or(i64::MAX))
             .saturating_sub(self.included);
-        let least =
-            cost.saturating_sub(dual_value).saturating_add(disk_cost).saturating_sub(self.bound(position));
-        if least >= best || self.least_by_table(dual_value, disk, cost) >= best {
+        let pairs = self.still_wanted.get(position).copied().unwrap_or(0);
+        let least = cost_so_far
+            .saturating_sub(dual_value)
+            .saturating_add(disk_cost)
+            .saturating_sub(self.bound(position));
+        if least >= best || self.least_by_table(dual_value, disk, cost_so_far.saturating_sub(pairs)) >= best {
             return;
         }
         if position == self.order.len() {
@@ -365,6 +418,7 @@ impl<'a> Knapsack<'a> {
             }
             if count > 0 {
                 self.chosen.push((self.order[position], count));
+                self.pairs.change(self.order[position], count, u32::saturating_add);
             }
             let more = self.dual_value[self.order[position]].saturating_mul(count.into());
             self.descend(
@@ -376,6 +430,7 @@ impl<'a> Knapsack<'a> {
             );
             if count > 0 {
                 self.chosen.pop();
+                self.pairs.change(self.order[position], count, u32::saturating_sub);
             }
             for (room, demand) in self.room.iter_mut().zip(&item.demand) {
                 *room += demand * times;

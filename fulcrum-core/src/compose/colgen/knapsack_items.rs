@@ -1,5 +1,6 @@
 //! What the pricing problem packs: components, or those that must share machines as one.
 
+use super::duals::Duals;
 use crate::{
     compose::{
         formulation::{ids::ComponentIx, problem::Problem},
@@ -35,7 +36,7 @@ pub(crate) enum Wanted<'a> {
 pub(crate) fn items(
     problem: &Problem<'_>,
     rules: &PatternRules,
-    dual_value: &IdVec<ComponentIx, i64>,
+    (dual_value, duals): (&IdVec<ComponentIx, i64>, &Duals),
     wanted: Wanted<'_>,
     rest: Option<&IdVec<ComponentIx, u32>>,
 ) -> Vec<Item> {
@@ -63,11 +64,13 @@ pub(crate) fn items(
         }
         members.iter().for_each(|member| is_done[*member] = true);
         let total: i64 = members.iter().fold(0i64, |sum, member| sum.saturating_add(dual_value[*member]));
+        let in_pairs =
+            members.iter().fold(0i64, |sum, member| sum.saturating_add(duals.worth_in_pairs(*member)));
         let is_forced = rules.full_deployments.iter().any(|(component, unless)| {
             members.contains(component) || unless.iter().any(|other| members.contains(other))
         });
         let is_wanted = match wanted {
-            Wanted::PositiveValue => total > 0 || is_forced,
+            Wanted::PositiveValue => total.saturating_add(in_pairs) > 0 || is_forced,
             Wanted::All => true,
             Wanted::Only(these) => members.iter().all(|member| these.contains(member)),
         };

@@ -9,7 +9,7 @@ use super::{
     compact_lp::{CompactLp, LpDuals, UsedColumns},
     duals::{Duals, objective},
     pricing::{Pricing, PricingBound, best_patterns},
-    row_pool::RowPool,
+    row_pool::{BranchBounds, BranchKey, RowPool},
 };
 use crate::{
     catalogue::OfferIx,
@@ -86,7 +86,7 @@ pub(crate) struct RestrictedMaster<'p> {
     is_grouped: bool,
     /// The non-dominated machines of several groups, by their positions.
     unions: FxHashMap<Vec<usize>, Vec<usize>>,
-    pool: RowPool,
+    pub(super) pool: RowPool,
     pub(super) program: CompactLp,
     /// Machines whose pricing problem was not solved exactly, over all rounds.
     pub(crate) inexact: u64,
@@ -292,16 +292,39 @@ impl<'p> RestrictedMaster<'p> {
 
     /// The dual values of the solved program, and the bound that they give if no column has a reduced cost below zero.
     pub(super) fn duals(&self) -> (Duals, Option<i128>) {
-        self.duals_within(&VarBounds::of(&self.pool.mip))
+        self.duals_within(&BranchBounds::new())
     }
 
-    /// The same for plans within some bounds.
-    pub(super) fn duals_within(&self, bounds: &VarBounds) -> (Duals, Option<i128>) {
-        let LpDuals { of_rows, of_totals, of_stock, of_counts } = self.program.duals(&self.pool);
+    /// The same for a part of the plans.
+    pub(super) fn duals_within(&self, part: &BranchBounds) -> (Duals, Option<i128>) {
+        let LpDuals { of_rows, of_totals, of_stock, of_branches } = self.program.duals(&self.pool);
         let mip = &self.pool.mip;
+        let mut bounds = VarBounds::of(mip);
+        for (key, (low, high)) in part {
+            if let BranchKey::Count(key) = key
+                && let Some(var) = self.pool.count_at(*key)
+            {
+                bounds.lower[var] = bounds.lower[var].max(*low);
+                bounds.upper[var] = bounds.upper[var].min(*high);
+            }
+        }
+        let of_counts = of_branches.iter().filter_map(|(key, dual)| match key {
+            BranchKey::Count(key) => Some((*key, *dual)),
+            BranchKey::Pair(..) => None,
+        });
         let complete = self.pool.complete_duals(of_rows, &of_totals, of_counts);
         let mut duals = Duals::new(self.problem, mip, complete);
-        let mut bound = lagrangian_bound(mip, bounds, &duals.rows);
+        let mut bound = lagrangian_bound(mip, &bounds, &duals.rows);
+        for (key, dual) in of_branches {
+            if let (BranchKey::Pair(one, two), Some((low, high))) = (key, part.get(&key))
+                && dual != 0
+            {
+                let limit = if dual > 0 { *low } else { *high };
+                let all = dual.saturating_mul(limit.into()) >> SCALE_BITS;
+                bound = bound.and_then(|bound| bound.checked_add(all));
+                duals.add_pair((one, two), dual);
+            }
+        }
         for (key, stock, dual) in of_stock {
             duals.add_stock(key, dual);
             let all = dual.saturating_mul(stock.into()) >> SCALE_BITS;

@@ -120,8 +120,8 @@ pub(crate) fn best_patterns(
     interrupt: &mut InterruptCheck<'_>,
 ) -> Result<PricingResult, ComposeError> {
     let Pricing { problem, rules, duals, dual_value, rest } = *pricing;
-    let [positive, all] =
-        [Wanted::PositiveValue, Wanted::All].map(|wanted| items(problem, rules, dual_value, wanted, rest));
+    let [positive, all] = [Wanted::PositiveValue, Wanted::All]
+        .map(|wanted| items(problem, rules, (dual_value, duals), wanted, rest));
     let mut knapsack = Knapsack::new(problem, rules, duals, &positive, machines);
     // A machine with a value of its own may carry components without one.
     let mut special = Knapsack::new(problem, rules, duals, &all, machines);
@@ -161,7 +161,7 @@ pub(crate) fn all_patterns(
     interrupt: &mut InterruptCheck<'_>,
 ) -> Result<Option<Vec<Column>>, ComposeError> {
     let Pricing { problem, rules, duals, dual_value, rest } = *pricing;
-    let items = items(problem, rules, dual_value, wanted, rest);
+    let items = items(problem, rules, (dual_value, duals), wanted, rest);
     let mut knapsack = Knapsack::new(problem, rules, duals, &items, machines);
     let mut found: FxHashMap<Vec<(ComponentIx, u32)>, Vec<Column>> = FxHashMap::default();
     for &at in machines {

@@ -29,8 +29,17 @@ pub(crate) enum Counted {
 /// The replicas of a component in one place.
 pub(crate) type CountKey = (ComponentIx, PartitionKey, usize);
 
-/// How many replicas of some components may stand in some places: at least, at most.
-pub(crate) type CountBounds = BTreeMap<CountKey, (i64, i64)>;
+/// A whole number of each plan, by which plans are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum BranchKey {
+    /// The replicas of a component in a place.
+    Count(CountKey),
+    /// The leases that carry both components.
+    Pair(ComponentIx, ComponentIx),
+}
+
+/// A part of the plans: for some of their numbers, at least and at most.
+pub(crate) type BranchBounds = BTreeMap<BranchKey, (i64, i64)>;
 
 /// One condition.
 #[derive(Debug)]
