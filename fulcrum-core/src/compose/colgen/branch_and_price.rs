@@ -87,7 +87,7 @@ impl BranchTree {
         &mut self,
         master: &mut RestrictedMaster<'_>,
         cutoff: i128,
-        max_nodes: u64,
+        (max_nodes, max_work): (u64, u64),
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<u64, ComposeError> {
         master.tidy();
@@ -96,7 +96,13 @@ impl BranchTree {
         self.next = None;
         let mut end = Ok(());
         let mut nodes = 0;
-        while nodes < max_nodes && !self.open.is_empty() && self.found.is_empty() && end.is_ok() {
+        let before = master.work();
+        while nodes < max_nodes
+            && (nodes == 0 || master.work() - before < max_work)
+            && !self.open.is_empty()
+            && self.found.is_empty()
+            && end.is_ok()
+        {
             if !interrupt.should_continue() {
                 break;
             }
@@ -259,7 +265,7 @@ impl RestrictedMaster<'_> {
 
     /// The count that raises the bound of both sides most, as far as is known; others are tried.
     fn split(
-        &self,
+        &mut self,
         part: &BranchBounds,
         costs: &mut BranchCosts,
         cutoff: i128,

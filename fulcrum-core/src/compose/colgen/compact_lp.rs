@@ -43,6 +43,7 @@ pub(super) const LEASE_TOLERANCE: f64 = 1e-7;
 /// What columns cost on average in the program, so that its tolerances mean the same for each blueprint.
 const MEAN_COST: f64 = 64.0;
 
+#[derive(Clone)]
 pub(crate) struct CompactLp {
     lp: SparseLp,
     columns: IdVec<ColumnId, LpVar>,
@@ -169,9 +170,9 @@ impl CompactLp {
         if self.lp.row_count() < MAX_LOOSE_ROWS + 3 * used {
             return;
         }
-        let (stock, before) = (std::mem::take(&mut self.stock), self.lp.pivots);
+        let (stock, before) = (std::mem::take(&mut self.stock), (self.lp.pivots, self.lp.work));
         *self = Self::of_totals(problem, self.cost_unit, self.big_m);
-        self.lp.pivots = before;
+        (self.lp.pivots, self.lp.work) = before;
         self.active = vec![None; pool.rows.len()];
         for (_, column) in column_set.columns.iter() {
             self.add_column(problem, pool, column);
@@ -329,7 +330,7 @@ impl CompactLp {
 
     /// What the solution would cost more if a number were at most this, and if it were at least one more; as far as a few pivots tell.
     pub(crate) fn probe(
-        &self,
+        &mut self,
         problem: &Problem<'_>,
         column_set: &ColumnSet,
         key: BranchKey,
@@ -338,7 +339,8 @@ impl CompactLp {
     ) -> [f64; 2] {
         let before = self.lp.objective();
         let most = (self.lp_cost(cutoff) - before).max(0.0);
-        [(f64::NEG_INFINITY, below as f64), (below as f64 + 1.0, f64::INFINITY)].map(|limits| {
+        let mut work = 0;
+        let gains = [(f64::NEG_INFINITY, below as f64), (below as f64 + 1.0, f64::INFINITY)].map(|limits| {
             let mut lp = self.lp.clone();
             match self.branches.get(&key) {
                 Some(row) => lp.set_row_bounds(*row, limits),
@@ -353,8 +355,11 @@ impl CompactLp {
                 LpEnd::Infeasible | LpEnd::CutOff => most,
                 LpEnd::Optimal | LpEnd::Interrupted => (lp.objective() - before).clamp(0.0, most),
             };
+            work += lp.work - self.lp.work;
             gain / self.cost_unit
-        })
+        });
+        self.lp.work += work;
+        gains
     }
 
     /// Requires at least so many leases of a column.
@@ -528,6 +533,11 @@ impl CompactLp {
                 .map(|(key, row)| (*key, fixed(*row, false, self.lp.row_limits(*row))))
                 .collect(),
         }
+    }
+
+    /// Entries that the simplex has looked at: the same number on every machine.
+    pub(crate) fn work(&self) -> u64 {
+        self.lp.work
     }
 
     pub(crate) fn pivots(&self) -> u64 {

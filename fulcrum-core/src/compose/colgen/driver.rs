@@ -15,9 +15,9 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use super::{
-    branch_and_price::{BranchNode, BranchTree},
+    branch_and_price::BranchTree,
     candidate_index::CandidateIndex,
-    compact_lp::branch_factor,
+    closing::{SHARE_UNIT, TreeSide},
     dive::{DivePace, Leases},
     master::{MasterSolution, RestrictedMaster, distinct},
     neighbourhood::Neighbourhood,
@@ -26,14 +26,11 @@ use crate::{
     compose::{
         bnb::branch_and_bound::{Goal, SearchOutcome, branch_and_bound, is_within_gap},
         error::ComposeError,
-        formulation::{costs::monthly, place_classes::PartitionKey, problem::Problem},
+        formulation::{costs::monthly, problem::Problem},
         heuristics::warm_start,
         id_vec::Id,
         interrupt::{InterruptCheck, watch_for_stop},
-        mip::{
-            model::{Mip, Var},
-            place_scope::PlaceScope,
-        },
+        mip::{model::Mip, place_scope::PlaceScope},
         options::{ComposeOptions, Progress, Signal},
         presolve::{
             columns::{Column, ColumnSet},
@@ -56,11 +53,9 @@ const FIRST_PLAN_NODES: u64 = 4_000;
 
 /// Neighbourhoods without a better plan after which all columns within the gap are tried.
 const MAX_FAILURES: u64 = 10;
-/// Parts of the plans that are split between two neighbourhoods: at least, and more with each neighbourhood without a better plan.
-const MIN_NODES_PER_NEIGHBOURHOOD: u64 = 2;
-const MAX_NODES_PER_NEIGHBOURHOOD: u64 = 60;
-/// Nodes for a part without fractions, twice as many with each try.
-const LEAF_NODES: u64 = 100;
+/// The most work of the tree beside a dive, and the part of the bound below which a gap is small.
+const MAX_TREE_SHARE: u64 = 8 * SHARE_UNIT;
+const SMALL_GAP: i128 = 140;
 
 /// Nodes for improving a warm start within its own columns.
 const WARM_START_NODES: u64 = 200;
@@ -69,22 +64,24 @@ const WARM_START_NODES: u64 = 200;
 type Incumbent = (Mip, ColumnSet, Vec<i64>);
 
 /// The state of the search.
-struct ColumnGeneration<'p, 'w> {
-    problem: &'p Problem<'p>,
-    options: &'p ComposeOptions,
+pub(super) struct ColumnGeneration<'p, 'w> {
+    pub(super) problem: &'p Problem<'p>,
+    pub(super) options: &'p ComposeOptions,
     watch: &'w mut dyn FnMut(&Progress) -> Signal,
     /// Only plans below this value count.
-    cutoff: i128,
+    pub(super) cutoff: i128,
     best: Option<(Incumbent, i128)>,
-    bound: i128,
-    nodes: u64,
+    pub(super) bound: i128,
+    pub(super) nodes: u64,
     pivots: u64,
     stop: Option<StopReason>,
+    /// The work of the last dive.
+    pub(super) dive_work: u64,
 }
 
 impl ColumnGeneration<'_, '_> {
     /// Reports progress; returns whether to go on.
-    fn should_continue(&mut self) -> bool {
+    pub(super) fn should_continue(&mut self) -> bool {
         let incumbent = self.best.as_ref().map(|(_, value)| *value);
         let signal = (self.watch)(&Progress {
             incumbent: incumbent.map(|value| monthly(self.problem, value)),
@@ -104,7 +101,7 @@ impl ColumnGeneration<'_, '_> {
 
     /// Solves a small program; `gap_percent` as in the options. `is_strict`: the program has all conditions, so that
     /// its incumbents are plans.
-    fn solve_mip(
+    pub(super) fn solve_mip(
         &mut self,
         mip: &Mip,
         is_strict: bool,
@@ -155,13 +152,13 @@ impl ColumnGeneration<'_, '_> {
     }
 
     /// Searches until the best plan is proven, or until it is stopped.
-    fn run(&mut self, master: &mut RestrictedMaster<'_>) -> Result<(), ComposeError> {
+    fn run<'p>(&mut self, master: &mut RestrictedMaster<'p>) -> Result<(), ComposeError> {
         if let Some(plan) = &self.options.start {
             self.begin_with(master, warm_start::columns_of_plan(self.problem, master.rules, plan))?;
         }
         let mut idle = 0;
         let mut round = 0u64;
-        let mut tree: Option<BranchTree> = None;
+        let mut side: Option<TreeSide<'p>> = None;
         let mut all_failures = 0;
         while self.should_continue() {
             // A solved master, or one with as many columns as the rounds gave.
@@ -192,109 +189,52 @@ impl ColumnGeneration<'_, '_> {
             while failures < (if is_settled { MAX_FAILURES } else { round.min(2) }) && self.should_continue()
             {
                 // First plans, then the bound.
-                if is_settled && failures > 0 {
-                    let tree = tree.get_or_insert_with(|| BranchTree::new(master.bound));
-                    let nodes = all_failures.clamp(MIN_NODES_PER_NEIGHBOURHOOD, MAX_NODES_PER_NEIGHBOURHOOD);
-                    self.branch(master, tree, nodes)?;
-                    all_failures += 1;
+                if is_settled && side.is_none() && (failures > 1 || failures > 0 && self.is_near()) {
+                    let tree = BranchTree::new(master.bound);
+                    side = Some(TreeSide { master: master.clone(), tree });
                 }
                 let before = self.cutoff;
-                if step % 3 == 2 {
-                    self.improve(master, &solution, round * 1000 + step)?;
-                } else {
-                    self.dive_around(master, &solution, round * 1000 + step)?;
+                let stream = round * 1000 + step;
+                match &mut side {
+                    _ if step % 3 == 2 => self.improve(master, &solution, stream)?,
+                    Some(side) if side.tree.is_open() => {
+                        let kept = self.leases_to_keep(master, &solution, stream);
+                        let share = match self.is_near() {
+                            true => (SHARE_UNIT + all_failures).min(MAX_TREE_SHARE),
+                            false => SHARE_UNIT / 3,
+                        };
+                        self.dive_beside_tree(master, side, &kept, (stream, share))?;
+                    }
+                    _ => {
+                        let kept = self.leases_to_keep(master, &solution, stream);
+                        self.dive(master, kept, DivePace::CAREFUL, stream)?;
+                    }
                 }
-                failures = if self.cutoff < before { 0 } else { failures + 1 };
+                let has_failed = self.cutoff == before;
+                failures = if has_failed { failures + 1 } else { 0 };
+                all_failures += u64::from(has_failed && side.is_some());
                 step += 1;
             }
             if is_settled && self.should_continue() {
                 violated = self.solve_within_gap(master, &solution, 100 << idle.min(20))?;
             }
             idle = if self.cutoff < before || !violated.is_empty() { 0 } else { idle + 1 };
+            if let Some(side) = &mut side {
+                let mut should_continue = || self.should_continue();
+                side.master
+                    .add_place_rows(violated.clone(), &mut InterruptCheck::new(&mut should_continue))?;
+            }
             master.add_place_rows(violated, &mut InterruptCheck::new(&mut || self.should_continue()))?;
             round += 1;
-            if idle > MAX_IDLE_ROUNDS && tree.as_ref().is_none_or(|tree| !tree.is_open()) {
+            if idle > MAX_IDLE_ROUNDS && side.as_ref().is_none_or(|side| !side.tree.is_open()) {
                 self.stop = self.stop.or(Some(StopReason::Limit));
             }
         }
         Ok(())
     }
 
-    /// Splits some parts of the plans, which raises the bound and may find plans.
-    fn branch(
-        &mut self,
-        master: &mut RestrictedMaster<'_>,
-        tree: &mut BranchTree,
-        max_nodes: u64,
-    ) -> Result<(), ComposeError> {
-        let cutoff = self.cutoff;
-        let mut should_continue = || self.should_continue();
-        let solved =
-            tree.search(master, cutoff, max_nodes, &mut InterruptCheck::new(&mut should_continue))?;
-        self.nodes += solved;
-        for found in std::mem::take(&mut tree.found) {
-            self.try_leases(master, &found)?;
-        }
-        for leaf in std::mem::take(&mut tree.leaves) {
-            if leaf.bound < self.cutoff {
-                self.close_leaf(master, tree, leaf)?;
-            }
-        }
-        self.bound = self.bound.max(tree.bound(self.cutoff));
-        Ok(())
-    }
-
-    /// Solves a part of the plans as a program of all columns that a better plan in it can use.
-    fn close_leaf(
-        &mut self,
-        master: &mut RestrictedMaster<'_>,
-        tree: &mut BranchTree,
-        mut leaf: BranchNode,
-    ) -> Result<(), ComposeError> {
-        let cutoff = self.cutoff;
-        let mut should_continue = || self.should_continue();
-        let mut interrupt = InterruptCheck::new(&mut should_continue);
-        let solution = master.solve_part(&leaf.part, &mut interrupt)?;
-        let column_set = match &solution {
-            Some(solution) => master.columns_within_gap(solution, cutoff, &mut interrupt)?,
-            None => None,
-        };
-        let Some(column_set) = column_set else {
-            tree.leaves.push(leaf);
-            return Ok(());
-        };
-        let mut mip = master.mip(&column_set, &mut interrupt)?;
-        for (key, (low, high)) in &leaf.part {
-            let factor =
-                |(id, column)| (mip.leases[id], i64::from(branch_factor(self.problem, *key, column)));
-            let terms: Vec<(Var, i64)> = column_set.columns.iter().map(factor).collect();
-            mip.add_row(Some(*low), Some(*high).filter(|high| *high < i64::MAX), terms);
-        }
-        leaf.tries += 1;
-        let outcome =
-            self.solve_mip(&mip, false, Goal::Best, LEAF_NODES << leaf.tries.min(20), Decimal::ZERO);
-        let is_solved = outcome.stop.is_none();
-        if !is_solved {
-            leaf.bound = leaf.bound.max(outcome.bound);
-        }
-        if let Some((values, value)) = outcome.best {
-            let violated = master.violated_by(&column_set, &mip, &values);
-            if violated.is_empty() {
-                self.take(mip, column_set, Some((values, value)));
-            } else {
-                master.add_place_rows(violated, &mut InterruptCheck::new(&mut || self.should_continue()))?;
-                tree.reopen(leaf);
-                return Ok(());
-            }
-        }
-        if !is_solved {
-            tree.leaves.push(leaf);
-        }
-        Ok(())
-    }
-
     /// Makes a plan that is better the incumbent.
-    fn take(&mut self, mip: Mip, column_set: ColumnSet, found: Option<(Vec<i64>, i128)>) {
+    pub(super) fn take(&mut self, mip: Mip, column_set: ColumnSet, found: Option<(Vec<i64>, i128)>) {
         if let Some((values, value)) = found {
             self.cutoff = value;
             self.best = Some(((mip, column_set, values), value));
@@ -308,19 +248,22 @@ impl ColumnGeneration<'_, '_> {
         all.filter(|(_, count)| *count > 0).map(|(column, count)| (column.clone(), count)).collect()
     }
 
-    /// Frees many leases of the incumbent, and dives for their replicas.
-    fn dive_around(
-        &mut self,
-        master: &mut RestrictedMaster<'_>,
+    /// What stays of the incumbent where many leases are freed.
+    fn leases_to_keep(
+        &self,
+        master: &RestrictedMaster<'_>,
         solution: &MasterSolution,
         stream: u64,
-    ) -> Result<(), ComposeError> {
+    ) -> Vec<(Column, i64)> {
         let leases = self.incumbent_leases();
         let freed = master.leases_to_free(solution, &leases, stream);
-        let kept: Vec<(Column, i64)> =
-            leases.into_iter().zip(freed).map(|((column, count), freed)| (column, count - freed)).collect();
-        let kept = kept.into_iter().filter(|(_, count)| *count > 0).collect();
-        self.dive(master, kept, DivePace::CAREFUL, stream)
+        let kept = leases.into_iter().zip(freed).map(|((column, count), freed)| (column, count - freed));
+        kept.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Whether the gap is small.
+    fn is_near(&self) -> bool {
+        self.cutoff.saturating_sub(self.bound) < self.bound / SMALL_GAP
     }
 
     /// Dives for what some leases leave. A plan that is found becomes the incumbent if it is better.
@@ -341,7 +284,11 @@ impl ColumnGeneration<'_, '_> {
     }
 
     /// Makes some leases the incumbent, if they are a better plan.
-    fn try_leases(&mut self, master: &RestrictedMaster<'_>, found: &Leases) -> Result<(), ComposeError> {
+    pub(super) fn try_leases(
+        &mut self,
+        master: &RestrictedMaster<'_>,
+        found: &Leases,
+    ) -> Result<(), ComposeError> {
         let problem = self.problem;
         let mut should_continue = || self.should_continue();
         let mut interrupt = InterruptCheck::new(&mut should_continue);
@@ -443,35 +390,6 @@ impl ColumnGeneration<'_, '_> {
         self.take(mip, column_set, outcome.best);
         Ok(())
     }
-
-    /// Solves over all columns that a better plan can use, in the master's scope. The result is optimal, or it
-    /// violates conditions of places that are then returned.
-    fn solve_within_gap(
-        &mut self,
-        master: &mut RestrictedMaster<'_>,
-        solution: &MasterSolution,
-        max_nodes: u64,
-    ) -> Result<BTreeSet<(PartitionKey, usize)>, ComposeError> {
-        let cutoff = self.cutoff;
-        let mut should_continue = || self.should_continue();
-        let mut interrupt = InterruptCheck::new(&mut should_continue);
-        master.group(&mut interrupt)?;
-        let Some(column_set) = master.columns_within_gap(solution, cutoff, &mut interrupt)? else {
-            return Ok(BTreeSet::new());
-        };
-        let mip = master.mip(&column_set, &mut interrupt)?;
-        let outcome = self.solve_mip(&mip, false, Goal::Best, max_nodes, Decimal::ZERO);
-        let Some((values, value)) = outcome.best else {
-            self.bound = self.bound.max(if outcome.stop.is_none() { self.cutoff } else { outcome.bound });
-            return Ok(BTreeSet::new());
-        };
-        self.bound = self.bound.max(if outcome.stop.is_none() { value } else { outcome.bound.min(value) });
-        let violated = master.violated_by(&column_set, &mip, &values);
-        if violated.is_empty() {
-            self.take(mip, column_set, Some((values, value)));
-        }
-        Ok(violated)
-    }
 }
 
 /// Solves until a limit; `None` if it is proven that there is no plan.
@@ -497,6 +415,7 @@ pub(crate) fn solve(
         nodes: 0,
         pivots: 0,
         stop: None,
+        dive_work: 0,
     };
     match search.run(&mut master) {
         // A stopped search reports the best plan so far.

@@ -52,6 +52,7 @@ pub(crate) struct MasterSolution {
 }
 
 /// Place classes in the same places of the scope, and the non-dominated machines there.
+#[derive(Clone)]
 pub(super) struct ColumnGroup {
     /// The places of the scope that contain the classes.
     pub(super) places: Vec<(PartitionKey, usize)>,
@@ -74,6 +75,7 @@ pub(crate) fn distinct(columns: impl IntoIterator<Item = Column>) -> ColumnSet {
     ColumnSet { columns, patterns: 0 }
 }
 
+#[derive(Clone)]
 pub(crate) struct RestrictedMaster<'p> {
     pub(crate) problem: &'p Problem<'p>,
     pub(crate) rules: &'p PatternRules,
@@ -331,6 +333,11 @@ impl<'p> RestrictedMaster<'p> {
             bound = bound.and_then(|bound| bound.checked_add(all));
         }
         (duals, bound)
+    }
+
+    /// The work of its linear programs: the same number on every machine.
+    pub(super) fn work(&self) -> u64 {
+        self.program.work()
     }
 
     /// Drops rows of the program that no longer count. No leases are fixed and no counts bounded.

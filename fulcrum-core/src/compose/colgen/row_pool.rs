@@ -42,7 +42,7 @@ pub(crate) enum BranchKey {
 pub(crate) type BranchBounds = BTreeMap<BranchKey, (i64, i64)>;
 
 /// One condition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PoolRow {
     pub(crate) row: Row,
     pub(crate) lower: Option<i64>,
@@ -55,7 +55,7 @@ pub(crate) struct PoolRow {
 }
 
 /// The rows of a scope. Those that only define counts are left out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RowPool {
     pub(crate) mip: Mip,
     pub(crate) rows: Vec<PoolRow>,
