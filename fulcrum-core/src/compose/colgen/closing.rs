@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use super::{
     branch_and_price::{BranchNode, BranchTree},
-    compact_lp::branch_factor,
+    branch_rows::branch_factor,
     dive::{DivePace, Leases},
     driver::ColumnGeneration,
     master::{MasterSolution, RestrictedMaster},

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::row_pool::{BranchBounds, BranchKey, CountKey, Counted, RowPool};
+use super::{
+    branch_rows::branch_factor,
+    row_pool::{BranchKey, CountKey, Counted, RowPool},
+};
 use crate::compose::{
     formulation::{ids::ComponentIx, problem::Problem},
     id_vec::{Id, IdVec},
@@ -36,8 +39,6 @@ const MAX_IDLE_SOLVES: u32 = 2;
 const MAX_LOOSE_ROWS: usize = 300;
 /// Rows that come at a time.
 const MAX_ENTERING_ROWS: usize = 150;
-/// Questions to the caller after which a probe ends.
-const MAX_PROBE_CHECKS: u32 = 2;
 /// Leases below this count as none.
 pub(super) const LEASE_TOLERANCE: f64 = 1e-7;
 /// What columns cost on average in the program, so that its tolerances mean the same for each blueprint.
@@ -45,10 +46,10 @@ const MEAN_COST: f64 = 64.0;
 
 #[derive(Clone)]
 pub(crate) struct CompactLp {
-    lp: SparseLp,
-    columns: IdVec<ColumnId, LpVar>,
+    pub(super) lp: SparseLp,
+    pub(super) columns: IdVec<ColumnId, LpVar>,
     /// The columns of each component, with the replicas of a lease.
-    carriers: IdVec<ComponentIx, Vec<(ColumnId, u32)>>,
+    pub(super) carriers: IdVec<ComponentIx, Vec<(ColumnId, u32)>>,
     totals: IdVec<ComponentIx, LpRow>,
     by_key: FxHashMap<u64, LpRow>,
     by_name: FxHashMap<u64, LpVar>,
@@ -56,11 +57,11 @@ pub(crate) struct CompactLp {
     active: Vec<Option<LpRow>>,
     stock: BTreeMap<StockKey, (LpRow, u32)>,
     /// Rows that bound the numbers by which plans are split.
-    branches: BTreeMap<BranchKey, LpRow>,
+    pub(super) branches: BTreeMap<BranchKey, LpRow>,
     /// What each row is multiplied with.
     scale: Vec<f64>,
     /// What costs are multiplied with.
-    cost_unit: f64,
+    pub(super) cost_unit: f64,
     /// The price of a row that is broken by one, and the variables that break rows.
     big_m: f64,
     breaks: Vec<LpVar>,
@@ -112,7 +113,7 @@ impl CompactLp {
         program
     }
 
-    fn add_row(
+    pub(super) fn add_row(
         &mut self,
         (lower, upper): (Option<i64>, Option<i64>),
         scale: f64,
@@ -267,51 +268,8 @@ impl CompactLp {
         }
     }
 
-    fn lp_cost(&self, cost: i128) -> f64 {
+    pub(super) fn lp_cost(&self, cost: i128) -> f64 {
         if cost == i128::MAX { f64::INFINITY } else { cost as f64 * self.cost_unit }
-    }
-
-    /// Bounds some numbers of the plans; all others are free.
-    pub(crate) fn set_branch(
-        &mut self,
-        problem: &Problem<'_>,
-        column_set: &ColumnSet,
-        bounds: &BranchBounds,
-    ) {
-        for (key, row) in &self.branches {
-            if !bounds.contains_key(key) {
-                self.lp.lift(*row);
-            }
-        }
-        for (key, (low, high)) in bounds {
-            let row = match self.branches.get(key) {
-                Some(row) => *row,
-                None => {
-                    let terms = self.branch_terms(problem, column_set, *key);
-                    let row = self.add_row((Some(0), Some(0)), 1.0, terms);
-                    self.branches.insert(*key, row);
-                    row
-                }
-            };
-            let low = if *low > 0 { *low as f64 } else { f64::NEG_INFINITY };
-            let high = if *high < i64::MAX { *high as f64 } else { f64::INFINITY };
-            self.lp.set_row_bounds(row, (low, high));
-        }
-    }
-
-    /// The columns that add to a number of the plans.
-    fn branch_terms(
-        &self,
-        problem: &Problem<'_>,
-        column_set: &ColumnSet,
-        key: BranchKey,
-    ) -> Vec<(LpVar, f64)> {
-        let (BranchKey::Count((one, ..)) | BranchKey::Pair(one, _)) = key;
-        let of = |(id, _): &(ColumnId, u32)| {
-            let factor = branch_factor(problem, key, &column_set.columns[*id]);
-            (factor > 0).then_some((self.columns[*id], f64::from(factor)))
-        };
-        self.carriers[one].iter().filter_map(of).collect()
     }
 
     /// The columns that carry a component in a place, with the replicas of a lease.
@@ -326,40 +284,6 @@ impl CompactLp {
             let is_here = partition.place_of[column_set.columns[*id].class] == place;
             is_here.then_some((self.columns[*id], f64::from(*count)))
         })
-    }
-
-    /// What the solution would cost more if a number were at most this, and if it were at least one more; as far as a few pivots tell.
-    pub(crate) fn probe(
-        &mut self,
-        problem: &Problem<'_>,
-        column_set: &ColumnSet,
-        key: BranchKey,
-        below: i64,
-        cutoff: i128,
-    ) -> [f64; 2] {
-        let before = self.lp.objective();
-        let most = (self.lp_cost(cutoff) - before).max(0.0);
-        let mut work = 0;
-        let gains = [(f64::NEG_INFINITY, below as f64), (below as f64 + 1.0, f64::INFINITY)].map(|limits| {
-            let mut lp = self.lp.clone();
-            match self.branches.get(&key) {
-                Some(row) => lp.set_row_bounds(*row, limits),
-                None => drop(lp.add_row(limits, self.branch_terms(problem, column_set, key))),
-            }
-            let mut asked = 0;
-            let end = lp.solve(self.lp_cost(cutoff), &mut || {
-                asked += 1;
-                asked > MAX_PROBE_CHECKS
-            });
-            let gain = match end {
-                LpEnd::Infeasible | LpEnd::CutOff => most,
-                LpEnd::Optimal | LpEnd::Interrupted => (lp.objective() - before).clamp(0.0, most),
-            };
-            work += lp.work - self.lp.work;
-            gain / self.cost_unit
-        });
-        self.lp.work += work;
-        gains
     }
 
     /// Requires at least so many leases of a column.
@@ -542,18 +466,5 @@ impl CompactLp {
 
     pub(crate) fn pivots(&self) -> u64 {
         self.lp.pivots
-    }
-}
-
-/// What a lease of a column adds to a number of the plans.
-pub(super) fn branch_factor(problem: &Problem<'_>, key: BranchKey, column: &Column) -> u32 {
-    let count = |component: ComponentIx| {
-        column.members.iter().find(|(it, _)| *it == component).map_or(0, |(_, count)| *count)
-    };
-    match key {
-        BranchKey::Count((component, key, place)) => {
-            if problem.places.partition(key).place_of[column.class] == place { count(component) } else { 0 }
-        }
-        BranchKey::Pair(one, two) => u32::from(count(one) > 0 && count(two) > 0),
     }
 }

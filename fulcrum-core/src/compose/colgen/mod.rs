@@ -10,13 +10,14 @@
 //! * `column_selection`: columns for small programs.
 //! * `dive`: plans from the master, by fixing leases.
 //! * `branch_and_price`: the tree: parts of the plans, split by replicas in places and by pairs that share machines.
-//! * `branch_costs`: where to split.
+//! * `branch_costs`, `branch_rows`: where to split, and what bounds the parts.
 //! * `closing`: the tree beside the dives, and parts with few columns left.
 //! * `separation`: places whose conditions the master violates.
 //! * `neighbourhood`: places and leases in which better plans are sought.
 
 pub(crate) mod branch_and_price;
 pub(crate) mod branch_costs;
+pub(crate) mod branch_rows;
 pub(crate) mod candidate_index;
 pub(crate) mod closing;
 pub(crate) mod column_selection;

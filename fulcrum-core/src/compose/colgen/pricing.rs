@@ -193,3 +193,6 @@ pub(crate) fn all_patterns(
     });
     Ok((columns.len() <= most).then(|| columns.into_iter().map(|(_, column)| column).collect()))
 }
+
+#[cfg(test)]
+mod tests;
