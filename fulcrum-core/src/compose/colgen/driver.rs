@@ -163,9 +163,7 @@ impl ColumnGeneration<'_, '_> {
         while self.should_continue() {
             // A solved master, or one with as many columns as the rounds gave.
             let rounds = PRICING_ROUNDS.get(round as usize).copied().unwrap_or(MAX_PRICING_ROUNDS);
-            let solution = master.solve(rounds, &mut InterruptCheck::new(&mut || self.should_continue()))?;
-            self.bound = self.bound.max(master.bound);
-            self.pivots += solution.pivots;
+            let solution = self.solve_master(master, rounds)?;
             self.nodes += 1;
             if self.bound >= self.cutoff || !self.should_continue() {
                 break;
@@ -246,6 +244,26 @@ impl ColumnGeneration<'_, '_> {
         let Some(((mip, column_set, values), _)) = &self.best else { return Vec::new() };
         let all = column_set.columns.iter().map(|(id, column)| (column, values[mip.leases[id].index()]));
         all.filter(|(_, count)| *count > 0).map(|(column, count)| (column.clone(), count)).collect()
+    }
+
+    /// Generates columns until none improves the master, or for some rounds; a bound is told as it comes.
+    fn solve_master(
+        &mut self,
+        master: &mut RestrictedMaster<'_>,
+        max_rounds: usize,
+    ) -> Result<MasterSolution, ComposeError> {
+        let mut round = 0;
+        loop {
+            let mut should_continue = || self.should_continue();
+            let (solution, added) = master.solve_round(&mut InterruptCheck::new(&mut should_continue))?;
+            self.bound = self.bound.max(master.bound);
+            self.pivots += solution.pivots;
+            let is_enough = round >= max_rounds && (max_rounds > 1 || master.is_possible());
+            if added == 0 || is_enough || self.bound >= self.cutoff || !self.should_continue() {
+                return Ok(solution);
+            }
+            round += 1;
+        }
     }
 
     /// What stays of the incumbent where many leases are freed.

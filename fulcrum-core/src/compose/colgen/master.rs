@@ -248,29 +248,27 @@ impl<'p> RestrictedMaster<'p> {
         Ok(())
     }
 
-    /// Solves: adds rows and places that the solution breaks, and columns until none improves. A bound that was proven stays if
-    /// the solve is stopped.
-    pub(crate) fn solve(
+    /// Solves once: adds rows and places that the solution breaks, then columns that improve it. Returns how many columns came: without
+    /// any the solution is that of all columns. A bound that was proven stays if the solve is stopped.
+    pub(crate) fn solve_round(
         &mut self,
-        max_rounds: usize,
         interrupt: &mut InterruptCheck<'_>,
-    ) -> Result<MasterSolution, ComposeError> {
+    ) -> Result<(MasterSolution, usize), ComposeError> {
         let before = self.program.pivots();
-        let mut round = 0;
-        loop {
-            self.solve_rows(i128::MAX, interrupt)?;
-            let (duals, at_duals) = self.duals();
-            let (added, unpriced) = self.add_improving(&duals, None, interrupt)?;
-            let bound = at_duals.unwrap_or(i128::MIN);
-            self.bound = self.bound.max(unpriced.farley_bound(bound, self.leases()));
-            let is_enough = round >= max_rounds && (max_rounds > 1 || self.program.is_possible());
-            if added == 0 || is_enough || !interrupt.should_continue() {
-                let pivots = self.program.pivots() - before;
-                let used = self.program.used().collect();
-                return Ok(MasterSolution { used, duals, last: (bound, unpriced), pivots });
-            }
-            round += 1;
-        }
+        self.solve_rows(i128::MAX, interrupt)?;
+        let (duals, at_duals) = self.duals();
+        // Columns that come are not in it.
+        let used = self.program.used().collect();
+        let (added, unpriced) = self.add_improving(&duals, None, interrupt)?;
+        let bound = at_duals.unwrap_or(i128::MIN);
+        self.bound = self.bound.max(unpriced.farley_bound(bound, self.leases()));
+        let pivots = self.program.pivots() - before;
+        Ok((MasterSolution { used, duals, last: (bound, unpriced), pivots }, added))
+    }
+
+    /// Whether the program has a solution with the columns that there are.
+    pub(crate) fn is_possible(&self) -> bool {
+        self.program.is_possible()
     }
 
     /// Solves with the columns that there are; rows and places come that the solution breaks.

@@ -57,10 +57,12 @@ fn sweep(
     for &at in order.iter() {
         let mine = &candidates[at];
         let rivals = &mut rivals_of[group_of(mine)];
-        interrupt.charge(1 + rivals.len() / 16)?;
-        if !problem.has_own_value(mine)
-            && rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine))
-        {
+        let is_better = |&rival: &usize| dominates(problem, &candidates[rival], mine);
+        let better = if problem.has_own_value(mine) { None } else { rivals.iter().position(is_better) };
+        interrupt.charge(1 + better.unwrap_or(rivals.len()) / 16)?;
+        if let Some(better) = better {
+            // Few dominate most of the others: they come to the front.
+            rivals.swap(better, better / 2);
             continue;
         }
         if mine.stock().is_none() {
