@@ -155,7 +155,7 @@ fn run(
     let options = ComposeOptions { start, ..ComposeOptions::default() };
     let plan = match compose(catalogue, blueprint, &options, &mut watch) {
         Ok(plan) => Some(plan),
-        Err(ComposeError::Stopped) => None,
+        Err(ComposeError::Stopped { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let total_ms = ms(begin.elapsed());

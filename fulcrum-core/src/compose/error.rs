@@ -18,8 +18,14 @@ pub enum ComposeError {
     #[error("no plan meets the blueprint: {0}")]
     Infeasible(InfeasibleSet),
     /// Stopped before a plan was found.
-    #[error("stopped before a plan was found; give the search more time, or loosen the blueprint")]
-    Stopped,
+    #[error(
+        "stopped before a plan was found{}; give the search more time, or loosen the blueprint",
+        bound.map_or(String::new(), |bound| format!(", and the objective of any plan is at least {bound} a month"))
+    )]
+    Stopped {
+        /// What the objective of any plan is at least, per month and in its unit, if that is known.
+        bound: Option<Decimal>,
+    },
     /// The problem exceeds a limit of the engine.
     #[error("too large to compose: {0}")]
     TooLarge(String),
@@ -34,12 +40,15 @@ pub enum ComposeError {
 }
 
 impl ComposeError {
+    /// Stopped, and nothing is known.
+    pub(crate) const STOPPED: Self = Self::Stopped { bound: None };
+
     /// A number that never changes; the C status and the Python exception follow from it.
     pub fn code(&self) -> i32 {
         match self {
             Self::Document(_) => 301,
             Self::Infeasible(_) => 302,
-            Self::Stopped => 303,
+            Self::Stopped { .. } => 303,
             Self::TooLarge(_) => 304,
             Self::Verification(_) => 305,
             Self::PlanMismatch(_) => 306,

@@ -98,7 +98,7 @@ pub(crate) fn solve(
             Ok(Some(Solution::new(mip, column_set, &values, bound, stop, statistics)))
         }
         (None, None) => Ok(None),
-        (None, Some(_)) => Err(ComposeError::Stopped),
+        (None, Some(_)) => Err(ComposeError::Stopped { bound: (bound > 0).then(|| monthly(problem, bound)) }),
     }
 }
 

@@ -34,7 +34,7 @@ impl<'g> InterruptCheck<'g> {
         if self.done < OFFERS_PER_CHECK || self.should_continue() {
             Ok(())
         } else {
-            Err(ComposeError::Stopped)
+            Err(ComposeError::STOPPED)
         }
     }
 }
@@ -43,6 +43,6 @@ impl<'g> InterruptCheck<'g> {
 pub(crate) fn watch_for_stop(watch: &mut dyn FnMut(&Progress) -> Signal) -> Result<(), ComposeError> {
     match watch(&Progress { incumbent: None, bound: None, nodes: 0 }).stop() {
         None => Ok(()),
-        Some(_) => Err(ComposeError::Stopped),
+        Some(_) => Err(ComposeError::STOPPED),
     }
 }

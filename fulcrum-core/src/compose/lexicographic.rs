@@ -26,7 +26,7 @@ pub(super) fn best(
 ) -> Result<Option<Plan>, ComposeError> {
     let mut stages = ObjectiveStage::stages(blueprint, options)?.into_iter();
     // Blueprint::check has refused an empty objective.
-    let Some(first) = stages.next() else { return Err(ComposeError::Stopped) };
+    let Some(first) = stages.next() else { return Err(ComposeError::STOPPED) };
     let Some((mut best, bound)) = solve_stage(catalogue, blueprint, &first, options, watch)? else {
         return Ok(None);
     };
@@ -44,7 +44,7 @@ pub(super) fn best(
                 done.push((stage, bound));
             }
             // The plan stands; that it is the best in this stage too is not known.
-            Ok(None) | Err(ComposeError::Stopped | ComposeError::TooLarge(_)) => {
+            Ok(None) | Err(ComposeError::Stopped { .. } | ComposeError::TooLarge(_)) => {
                 best.plan.stop = StopReason::Limit;
             }
             Err(error) => return Err(error),

@@ -73,7 +73,7 @@ pub fn pareto(
                 frontier.is_complete = plan.is_optimal();
                 frontier.plans.push(plan);
             }
-            Err(ComposeError::Stopped) => frontier.is_complete = false,
+            Err(ComposeError::Stopped { .. }) => frontier.is_complete = false,
             Err(error) => return Err(error),
         }
     }

@@ -232,7 +232,7 @@ impl Federation {
             BlockingError::NoThread => Err(ComposeError::TooLarge(error.to_string())),
             BlockingError::Lost(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(ComposeError::Stopped),
+                Err(_) => Err(ComposeError::STOPPED),
             },
         })
     }

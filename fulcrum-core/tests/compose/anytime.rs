@@ -127,7 +127,7 @@ fn run(catalogue: &Catalogue, blueprint: &Blueprint, options: &ComposeOptions) -
     };
     match compose(catalogue, blueprint, options, &mut watch) {
         Ok(plan) => Ok(Run { looks, end: Some((plan.objective, plan.bound)) }),
-        Err(ComposeError::Stopped) => Ok(Run { looks, end: None }),
+        Err(ComposeError::Stopped { .. }) => Ok(Run { looks, end: None }),
         Err(error) => Err(error),
     }
 }

@@ -119,7 +119,7 @@ fn prop_columns_on_demand_agree_with_all_columns_where_products_and_services_are
                 if found.is_optimal() { optimal += 1 } else { open += 1 }
             }
             (Err(ComposeError::Infeasible(_)), Err(ComposeError::Infeasible(_))) => infeasible += 1,
-            (_, Err(ComposeError::Stopped)) => open += 1,
+            (_, Err(ComposeError::Stopped { .. })) => open += 1,
             (all, found) => panic!("{all:?} but on demand {found:?}; {}", context()),
         }
     }
@@ -201,7 +201,7 @@ fn prop_a_search_that_is_stopped_claims_no_more_than_it_knows() {
                 assert!(is_sound, "FULCRUM_SEED={case} FULCRUM_CASES=5: {found:?} but {all:?}");
                 plans += 1;
             }
-            (_, Err(ComposeError::Stopped)) => early += 1,
+            (_, Err(ComposeError::Stopped { .. })) => early += 1,
             (Err(ComposeError::Infeasible(_)), Err(ComposeError::Infeasible(_))) => {}
             (all, found) => panic!("FULCRUM_SEED={case} FULCRUM_CASES=5: {all:?} but {found:?}"),
         }

@@ -112,8 +112,8 @@ fn prop_columns_on_demand_agree_with_all_columns() {
                 );
             }
             (Err(ComposeError::Infeasible(_)), Err(ComposeError::Infeasible(_))) => infeasible += 1,
-            (Ok(_), Err(ComposeError::Stopped)) => missed += 1,
-            (Err(ComposeError::Infeasible(_)), Err(ComposeError::Stopped)) => unknown += 1,
+            (Ok(_), Err(ComposeError::Stopped { .. })) => missed += 1,
+            (Err(ComposeError::Infeasible(_)), Err(ComposeError::Stopped { .. })) => unknown += 1,
             (all, found) => panic!("{all:?} but on demand {found:?}; {}", context()),
         }
     }
@@ -159,7 +159,7 @@ fn prop_an_earlier_plan_to_begin_with_changes_no_optimum() {
                     same += 1;
                 }
                 (Err(ComposeError::Infeasible(_)), Err(ComposeError::Infeasible(_))) => gone += 1,
-                (_, Err(ComposeError::Stopped)) if method == Method::OnDemand => {}
+                (_, Err(ComposeError::Stopped { .. })) if method == Method::OnDemand => {}
                 (cold, warm) => {
                     panic!("FULCRUM_SEED={}: {cold:?} but {warm:?}", seed.wrapping_add(case))
                 }
@@ -255,7 +255,38 @@ fn a_search_that_is_stopped_says_so() {
         compose(&catalogue(offers("acme", "DE", rows)), &blueprint, &ComposeOptions::default(), &mut |_| {
             Signal::Cancel
         });
-    assert_eq!(stopped, Err(ComposeError::Stopped));
+    assert_eq!(stopped, Err(ComposeError::Stopped { bound: None }));
+}
+
+#[test]
+fn a_search_that_is_stopped_tells_the_bound_that_it_has() {
+    // Two replicas in two regions cost ten each; the first plan comes after the first bound.
+    let mut rows = String::new();
+    for at in 0..40 {
+        for region in ["one", "two"] {
+            rows.push_str(&format!("machine,s{at},{region},4,4096,10,1{at:02},,EUR,net,,2026-11-01,test\n"));
+        }
+    }
+    let blueprint = "{ name: x, components: { web: { vcpu: 1, replicas: 2 } }, \
+                     constraints: [{ spread: { components: [web], over: region, at_least: 2 } }] }";
+    let blueprint = Blueprint::from_yaml(blueprint).expect("a blueprint");
+    let market = catalogue(offers("acme", "DE", &rows));
+    let options = ComposeOptions { method: Method::OnDemand, ..ComposeOptions::default() };
+    let mut told = 0;
+    let stopped = compose(&market, &blueprint, &options, &mut |progress| {
+        let has_bound = progress.bound.is_some_and(|bound| bound > Decimal::ZERO);
+        told += u32::from(has_bound);
+        if has_bound && progress.incumbent.is_none() { Signal::Cancel } else { Signal::Continue }
+    });
+    let Err(ComposeError::Stopped { bound: Some(bound) }) = stopped else {
+        panic!("{stopped:?} after {told} bounds");
+    };
+    assert!(bound > Decimal::ZERO && bound <= Decimal::from(200), "{bound}");
+    assert!(
+        ComposeError::Stopped { bound: Some(bound) }
+            .to_string()
+            .contains(&format!("at least {bound} a month"))
+    );
 }
 
 /// The first GiB are free in region two, so that to leave it costs nothing; yet nobody is elsewhere to receive them.

@@ -293,7 +293,7 @@ fn each_provider_says_how_it_answered() {
 fn statuses_have_the_numbers_of_the_core_and_names() {
     assert_eq!(ErrorKind::Ambiguous.code(), FULCRUM_PROVIDER_AMBIGUOUS);
     assert_eq!(ErrorKind::Unsupported.code(), FULCRUM_PROVIDER_UNSUPPORTED);
-    assert_eq!(fulcrum_core::compose::ComposeError::Stopped.code(), FULCRUM_COMPOSE_STOPPED);
+    assert_eq!(fulcrum_core::compose::ComposeError::Stopped { bound: None }.code(), FULCRUM_COMPOSE_STOPPED);
     let damaged = fulcrum_core::ledger::LedgerError::Damaged(String::new());
     assert_eq!(damaged.code(), FULCRUM_LEDGER_DAMAGED);
     let invalid = fulcrum_core::purchase::PurchaseError::InvalidPlan(String::new());

@@ -437,7 +437,7 @@ pub(crate) fn solve(
     };
     match search.run(&mut master) {
         // A stopped search reports the best plan so far.
-        Ok(()) | Err(ComposeError::Stopped) => search.bound = search.bound.max(master.bound),
+        Ok(()) | Err(ComposeError::Stopped { .. }) => search.bound = search.bound.max(master.bound),
         Err(error) => return Err(error),
     }
     let statistics = Statistics {
@@ -452,7 +452,9 @@ pub(crate) fn solve(
     let Some(((mip, column_set, values), value)) = search.best else {
         return match search.stop {
             None if search.bound >= search.cutoff => Ok(None),
-            _ => Err(ComposeError::Stopped),
+            _ => Err(ComposeError::Stopped {
+                bound: (search.bound > 0).then(|| monthly(problem, search.bound)),
+            }),
         };
     };
     let stop =

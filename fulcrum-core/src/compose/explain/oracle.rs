@@ -80,7 +80,7 @@ impl<'a> Oracle<'a> {
         let mut watch = observing(self.watch, &mut self.is_stopped);
         let answer = (|| -> Result<Option<PlanValue>, ComposeError> {
             let Some(mut stage) = ObjectiveStage::stages(blueprint, &self.options)?.into_iter().next() else {
-                return Err(ComposeError::Stopped);
+                return Err(ComposeError::STOPPED);
             };
             change(&mut stage);
             let problem = Problem::new(self.catalogue, blueprint, stage, &self.options, &mut watch)?;

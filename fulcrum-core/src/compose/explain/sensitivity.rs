@@ -124,7 +124,7 @@ fn runners_up(
         without.filter.providers.deny.push(provider.clone());
         let next = match oracle.plan(&without) {
             Ok(next) => next,
-            Err(ComposeError::Stopped | ComposeError::TooLarge(_)) => continue,
+            Err(ComposeError::Stopped { .. } | ComposeError::TooLarge(_)) => continue,
             Err(error) => return Err(error),
         };
         let more = next.as_ref().map(|next| next.objective.saturating_sub(plan.objective));
