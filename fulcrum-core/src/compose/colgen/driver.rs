@@ -52,7 +52,7 @@ const PRICING_ROUNDS: [usize; 2] = [1, 12];
 const FIRST_PLAN_NODES: u64 = 4_000;
 
 /// Neighbourhoods without a better plan after which all columns within the gap are tried.
-const MAX_FAILURES: u64 = 10;
+const MAX_FAILURES: u32 = 10;
 /// The most work of the tree beside a dive, and the part of the bound below which a gap is small.
 const MAX_TREE_SHARE: u64 = 8 * SHARE_UNIT;
 const SMALL_GAP: i128 = 140;
@@ -182,9 +182,9 @@ impl ColumnGeneration<'_, '_> {
                 )?;
                 self.try_places(column_set, &scope, 40 + 10 * round.min(40))?;
             }
-            let mut failures = 0;
+            let mut failures = 0u32;
             let mut step = 0u64;
-            while failures < (if is_settled { MAX_FAILURES } else { round.min(2) }) && self.should_continue()
+            while failures < (if is_settled { MAX_FAILURES } else { round.min(2) as u32 }) && self.should_continue()
             {
                 // First plans, then the bound.
                 if is_settled && side.is_none() && (failures > 1 || failures > 0 && self.is_near()) {
@@ -196,7 +196,7 @@ impl ColumnGeneration<'_, '_> {
                 match &mut side {
                     _ if step % 3 == 2 => self.improve(master, &solution, stream)?,
                     Some(side) if side.tree.is_open() => {
-                        let kept = self.leases_to_keep(master, &solution, stream);
+                        let kept = self.leases_to_keep(master, &solution, (stream, failures));
                         let share = match self.is_near() {
                             true => (SHARE_UNIT + all_failures).min(MAX_TREE_SHARE),
                             false => SHARE_UNIT / 3,
@@ -204,7 +204,7 @@ impl ColumnGeneration<'_, '_> {
                         self.dive_beside_tree(master, side, &kept, (stream, share))?;
                     }
                     _ => {
-                        let kept = self.leases_to_keep(master, &solution, stream);
+                        let kept = self.leases_to_keep(master, &solution, (stream, failures));
                         self.dive(master, kept, DivePace::CAREFUL, stream)?;
                     }
                 }
@@ -271,10 +271,10 @@ impl ColumnGeneration<'_, '_> {
         &self,
         master: &RestrictedMaster<'_>,
         solution: &MasterSolution,
-        stream: u64,
+        turn: (u64, u32),
     ) -> Vec<(Column, i64)> {
         let leases = self.incumbent_leases();
-        let freed = master.leases_to_free(solution, &leases, stream);
+        let freed = master.leases_to_free(solution, &leases, turn);
         let kept = leases.into_iter().zip(freed).map(|((column, count), freed)| (column, count - freed));
         kept.filter(|(_, count)| *count > 0).collect()
     }

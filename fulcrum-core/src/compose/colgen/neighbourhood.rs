@@ -20,8 +20,10 @@ use crate::compose::{
 /// Place classes of a neighbourhood, and rows that its program may have.
 const MAX_NEIGHBOURHOOD_CLASSES: usize = 14;
 const MAX_NEIGHBOURHOOD_ROWS: usize = 500;
-/// Leases that a dive frees, in turn.
-const FREED_PERCENTS: [i64; 4] = [35, 20, 50, 35];
+/// Leases that a dive frees: more with each dive that found nothing.
+const MIN_FREED_PERCENT: i64 = 15;
+const MORE_FREED_PERCENT: i64 = 7;
+const MAX_FREED_PERCENT: i64 = 50;
 
 impl RestrictedMaster<'_> {
     /// The place classes that the master uses, those with the largest cost first; then others in scope, in an order
@@ -110,10 +112,10 @@ impl RestrictedMaster<'_> {
         &self,
         solution: &MasterSolution,
         leases: &[(Column, i64)],
-        stream: u64,
+        (stream, failures): (u64, u32),
     ) -> Vec<i64> {
         let all: i64 = leases.iter().map(|(_, count)| *count).sum();
-        let percent = FREED_PERCENTS[(stream / 3) as usize % FREED_PERCENTS.len()];
+        let percent = (MIN_FREED_PERCENT + MORE_FREED_PERCENT * i64::from(failures)).min(MAX_FREED_PERCENT);
         let wanted = (all * percent / 100).max(2);
         let chance = |at: usize| splitmix64(stream, at as u64) >> 24;
         let mut order: Vec<(u64, usize)> = match stream % 3 {
