@@ -68,6 +68,7 @@ pub(super) struct ColumnGeneration<'p, 'w> {
     pub(super) problem: &'p Problem<'p>,
     pub(super) options: &'p ComposeOptions,
     watch: &'w mut dyn FnMut(&Progress) -> Signal,
+    goal: Goal,
     /// Only plans below this value count.
     pub(super) cutoff: i128,
     best: Option<(Incumbent, i128)>,
@@ -90,7 +91,9 @@ impl ColumnGeneration<'_, '_> {
         });
         self.stop = self.stop.or(signal.stop());
         if let Some(value) = incumbent {
-            if self.bound >= value {
+            if self.goal == Goal::Feasible {
+                self.stop = self.stop.or(Some(StopReason::GapReached));
+            } else if self.bound >= value {
                 self.stop = self.stop.or(Some(StopReason::Optimal));
             } else if is_within_gap(value, self.bound, self.options.gap_percent) {
                 self.stop = self.stop.or(Some(StopReason::GapReached));
@@ -184,7 +187,8 @@ impl ColumnGeneration<'_, '_> {
             }
             let mut failures = 0u32;
             let mut step = 0u64;
-            while failures < (if is_settled { MAX_FAILURES } else { round.min(2) as u32 }) && self.should_continue()
+            while failures < (if is_settled { MAX_FAILURES } else { round.min(2) as u32 })
+                && self.should_continue()
             {
                 // First plans, then the bound.
                 if is_settled && side.is_none() && (failures > 1 || failures > 0 && self.is_near()) {
@@ -414,6 +418,7 @@ impl ColumnGeneration<'_, '_> {
 pub(crate) fn solve(
     problem: &Problem<'_>,
     options: &ComposeOptions,
+    goal: Goal,
     cutoff: Option<i128>,
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Solution>, ComposeError> {
@@ -426,6 +431,7 @@ pub(crate) fn solve(
     let mut search = ColumnGeneration {
         problem,
         options,
+        goal,
         watch,
         cutoff: cutoff.unwrap_or(i128::MAX),
         best: None,

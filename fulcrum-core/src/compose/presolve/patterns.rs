@@ -18,9 +18,9 @@ use crate::{
     model::OfferKind,
 };
 
-/// Patterns beyond which columns are generated, and checks of a holder that the enumeration may take.
-const MAX_PATTERNS: usize = 20_000;
-const MAX_HOLDER_CHECKS: usize = 2_000_000;
+/// Checks of a holder that the enumeration may take, and more for each pattern.
+const MIN_HOLDER_CHECKS: usize = 200_000;
+const HOLDER_CHECKS_PER_PATTERN: usize = 100;
 
 /// A pattern that may still grow.
 struct PartialPattern {
@@ -38,6 +38,7 @@ struct PartialPattern {
 /// does not grow further. Time: O(patterns × components × holders).
 pub(crate) fn enumerate(
     problem: &Problem<'_>,
+    max_patterns: usize,
     columns: &mut Vec<Column>,
     interrupt: &mut InterruptCheck<'_>,
 ) -> Result<Option<usize>, ComposeError> {
@@ -58,12 +59,12 @@ pub(crate) fn enumerate(
             let from = pattern.members.last().map_or(ComponentIx::from_index(0), |(component, _)| *component);
             for &component in machines.iter().filter(|component| **component >= from) {
                 steps += pattern.holders.len();
-                if steps > MAX_HOLDER_CHECKS {
+                if steps > MIN_HOLDER_CHECKS + max_patterns * HOLDER_CHECKS_PER_PATTERN {
                     return Ok(None);
                 }
                 interrupt.charge(1 + pattern.holders.len() / 16)?;
                 let Some(grown) = grow(problem, &rules, pattern, component) else { continue };
-                if patterns == MAX_PATTERNS {
+                if patterns == max_patterns {
                     return Ok(None);
                 }
                 patterns += 1;
