@@ -41,12 +41,15 @@ pub struct ComposeOptions {
 
 /// How the engine finds the columns, which are the kinds of lease that a plan may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Method {
-    /// All columns are enumerated if they are not too many; otherwise column generation finds them.
+    /// All columns are written down if they are few; otherwise column generation finds them.
     #[default]
     Auto,
-    /// Column generation, as for large markets.
+    /// Column generation, whatever the size.
     OnDemand,
+    /// All columns are written down up to 20,000 patterns: another way to the same optimum, mostly a slower one.
+    AllColumns,
 }
 
 impl ComposeOptions {

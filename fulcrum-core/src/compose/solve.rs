@@ -29,7 +29,10 @@ pub(super) fn solve(
     if options.method == Method::OnDemand {
         return driver::solve(problem, options, goal, cutoff, watch);
     }
-    let few = FEW_PATTERNS + 2 * problem.components.len();
+    let few = match options.method {
+        Method::AllColumns => MANY_PATTERNS,
+        _ => FEW_PATTERNS + 2 * problem.components.len(),
+    };
     if let Some(solved) = solve_explicit(problem, few, options, goal, cutoff, watch)? {
         return Ok(solved);
     }
@@ -42,7 +45,7 @@ pub(super) fn solve(
     let generated = driver::solve(problem, options, goal, cutoff, &mut observed);
     let nodes = match &generated {
         Ok(Some(found)) if found.stop == StopReason::Limit => found.statistics.nodes,
-        Err(ComposeError::Stopped { .. }) => 0,
+        Err(ComposeError::Stopped { .. }) if options.max_nodes == u64::MAX => 0,
         _ => return generated,
     };
     if is_stopped || nodes >= options.max_nodes {

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use crate::random::{KINDS, blueprint_with, catalogue, offers, random_offers, seed, solve};
+use crate::random::{KINDS, blueprint_with, catalogue, offers, random_offers, seed, solve, solve_over_all};
 
 fn cases() -> u64 {
     let set = std::env::var("FULCRUM_CASES").ok().and_then(|text| text.parse().ok());
@@ -94,7 +94,7 @@ fn prop_columns_on_demand_agree_with_all_columns_where_products_and_services_are
             let json = serde_json::to_string_pretty(&blueprint).expect("json");
             format!("FULCRUM_SEED={case} FULCRUM_CASES=1: {json}")
         };
-        let expected = solve(&market, &blueprint);
+        let expected = solve_over_all(&market, &blueprint);
         let options = ComposeOptions { method: Method::OnDemand, ..ComposeOptions::default() };
         let found = compose(&market, &blueprint, &options, &mut |_| Signal::Continue);
         let slack = Decimal::new(2, 6);
@@ -181,7 +181,7 @@ fn prop_a_search_that_is_stopped_claims_no_more_than_it_knows() {
         all.extend(products(&mut chance));
         let market = catalogue(all);
         let blueprint = blueprint(&mut chance, &mut BTreeMap::new());
-        let expected = solve(&market, &blueprint);
+        let expected = solve_over_all(&market, &blueprint);
         let method = if chance.random_bool(0.8) { Method::OnDemand } else { Method::Auto };
         let options = ComposeOptions { method, ..ComposeOptions::default() };
         let (last, mut asked) = (chance.random_range(1..60), 0);

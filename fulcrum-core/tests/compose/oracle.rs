@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedMutRandom};
 use rust_decimal::Decimal;
 
 use crate::brute::brute_force;
-use crate::random::{KINDS, catalogue, offers, random_blueprint, random_offers, seed, solve};
+use crate::random::{KINDS, catalogue, offers, random_blueprint, random_offers, seed, solve, solve_over_all};
 
 /// How many random cases are tried; more where the code is optimised.
 fn cases() -> usize {
@@ -84,7 +84,7 @@ fn prop_columns_on_demand_agree_with_all_columns() {
             let json = serde_json::to_string_pretty(&blueprint).expect("json");
             format!("FULCRUM_SEED={} FULCRUM_CASES=1: {json}", seed.wrapping_add(case))
         };
-        let all = solve(&catalogue, &blueprint);
+        let all = solve_over_all(&catalogue, &blueprint);
         let options = ComposeOptions { method: Method::OnDemand, ..ComposeOptions::default() };
         let on_demand = compose(&catalogue, &blueprint, &options, &mut |_| Signal::Continue);
         match (all, on_demand) {
@@ -143,7 +143,7 @@ fn prop_an_earlier_plan_to_begin_with_changes_no_optimum() {
             offer.price.once += Decimal::from(3);
         }
         let market = catalogue(offers);
-        let cold = solve(&market, &blueprint);
+        let cold = solve_over_all(&market, &blueprint);
         for method in [Method::Auto, Method::OnDemand] {
             let start = Some(std::sync::Arc::new(before.clone()));
             let options = ComposeOptions { start, method, ..ComposeOptions::default() };

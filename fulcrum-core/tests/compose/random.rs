@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
-    compose::{ComposeError, ComposeOptions, Signal, compose},
+    compose::{ComposeError, ComposeOptions, Method, Signal, compose},
     model::{
         Blueprint, Certification, Charge, Offer, Place, Plan, Price, PurchaseOption, Seller, Tax, Tier, Unit,
         parse_json,
@@ -24,6 +24,12 @@ pub fn solve(catalogue: &Catalogue, blueprint: &Blueprint) -> Result<Plan, Compo
 
 const HEADER: &str =
     "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,once,currency,tax,stock,observed,source";
+
+/// Solves over all columns written down.
+pub fn solve_over_all(catalogue: &Catalogue, blueprint: &Blueprint) -> Result<Plan, ComposeError> {
+    let options = ComposeOptions { method: Method::AllColumns, ..ComposeOptions::default() };
+    compose(catalogue, blueprint, &options, &mut |_| Signal::Continue)
+}
 
 /// Offers of one provider from rows of a price table.
 pub fn offers(provider: &str, country: &str, rows: &str) -> Vec<Offer> {
