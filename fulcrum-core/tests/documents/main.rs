@@ -19,6 +19,7 @@ mod bindings;
 mod claims;
 #[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
 mod fuzz_smoke;
+mod guides;
 mod long_words;
 mod names;
 mod price_tables;
