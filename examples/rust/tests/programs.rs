@@ -107,7 +107,7 @@ fn the_demo_refuses_a_fault_of_an_unknown_provider_before_any_output() {
     assert!(!output.status.success());
     assert!(output.stdout.is_empty(), "{}", text(&output));
     assert!(
-        text(&output).contains("no provider is called nobody; write one of aws"),
+        text(&output).contains("no provider is called nobody; write one of arubacloud, "),
         "{}",
         text(&output)
     );

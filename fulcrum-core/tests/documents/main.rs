@@ -26,3 +26,4 @@ mod price_tables;
 mod published;
 mod schemas;
 mod security;
+mod shipped_counts;
