@@ -4,7 +4,6 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use fulcrum_core::{
-    federation::FederationConfig,
     model::{Blueprint, Policy, parse_yaml},
     purchase::RepairPolicy,
 };
@@ -132,7 +131,8 @@ fn the_guide_of_federations_shows_every_field() {
     let mut guide = Guide::new("federation");
     let documents = documents("federation.md");
     for text in &documents {
-        FederationConfig::from_yaml(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        fulcrum_core::federation::FederationConfig::from_yaml(text)
+            .unwrap_or_else(|error| panic!("{error}\n{text}"));
         guide.show(text);
     }
     let counts = |name: &str| ["", "SandboxConfig", "HttpConfig", "FaultRule"].contains(&name);
