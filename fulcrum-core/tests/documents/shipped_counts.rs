@@ -65,6 +65,11 @@ fn says(row: &Row, name: &str) -> bool {
     row.attributes.split(';').any(|pair| pair.split_once('=').is_some_and(|(it, _)| it == name))
 }
 
+/// Whether a machine has a graphics processor. Some sources name its model and do not count it.
+fn has_gpu(row: &Row) -> bool {
+    row.gpu.is_some() || says(row, "gpu_model")
+}
+
 /// One line for each provider: how many products of each kind have a price.
 fn inventory(all: &[Shipped]) -> String {
     let mut text = String::from(
@@ -72,7 +77,6 @@ fn inventory(all: &[Shipped]) -> String {
          certificates | owners | prices of |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for it in all {
-        let has_gpu = |row: &Row| row.gpu.is_some();
         let any = |_: &Row| true;
         let cells = [
             it.machines(any),
@@ -126,13 +130,14 @@ fn lacks(all: &[Shipped]) -> String {
     ] {
         add(what, by(&|it| usize::from(it.count(kind, |_| true) == 0)));
     }
+    add("any machine with a graphics processor", by(&|it| usize::from(it.machines(has_gpu) == 0)));
     add(
-        "any machine with a graphics processor",
-        by(&|it| usize::from(it.machines(|row| row.gpu.is_some()) == 0)),
+        "how many graphics processors such a machine has",
+        by(&|it| it.machines(|row| has_gpu(row) && row.gpu.is_none())),
     );
     add(
         "the model of a machine's graphics processor",
-        by(&|it| it.machines(|row| row.gpu.is_some() && !says(row, "gpu_model"))),
+        by(&|it| it.machines(|row| has_gpu(row) && !says(row, "gpu_model"))),
     );
     add("the storage of a database", by(&Shipped::databases_without_storage));
     add("a machine's architecture", by(&|it| it.machines(|row| row.architecture.is_empty())));
