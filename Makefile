@@ -67,8 +67,8 @@ wheel: ## build the Python wheel into build/wheels
 header: ## write include/fulcrum.h again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-ffi --test header
 
-schemas: ## write schemas/*.json and Python's types of documents again
-	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --test documents schemas
+schemas: ## write schemas/*.json, Python's types of documents and what the README of the tables counts again
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --features adapters --test documents -- schemas shipped_counts
 	@scripts/python-documents
 
 matrix: ## write docs/adapters/matrix.md and docs/settings.md again

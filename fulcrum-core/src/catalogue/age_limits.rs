@@ -21,9 +21,6 @@ pub struct AgeLimits {
 /// Prefix of the message about a list that is too old.
 pub(super) const TOO_OLD_PREFIX: &str = "its list of";
 
-/// Days that a date may lie in the future: time zones, and clocks that are late.
-const MAX_DAYS_AHEAD: i64 = 2;
-
 impl Default for AgeLimits {
     fn default() -> Self {
         Self { max_offer_age_hours: 24, max_rates_age_days: 7, max_table_age_days: 90 }
@@ -53,7 +50,7 @@ impl AgeLimits {
     pub fn rates_too_old(&self, rates: &Rates, now: Timestamp) -> Option<String> {
         let date = rates.date?;
         let (age, limit) = (days(date, day_of(now)), self.max_rates_age_days);
-        if age < -MAX_DAYS_AHEAD {
+        if age < -Provenance::MAX_DAYS_AHEAD {
             return Some(format!(
                 "the exchange rates are of {date}, a day to come; give those of a day that was"
             ));
@@ -70,13 +67,11 @@ impl AgeLimits {
         if provenance.authority != PriceAuthority::Table {
             return None;
         }
+        if let Some(why) = provenance.day_to_come(now) {
+            return Some(why);
+        }
         let (observed, limit) = (provenance.observed, self.max_table_age_days);
         let age = days(observed, day_of(now));
-        if age < -MAX_DAYS_AHEAD {
-            return Some(format!(
-                "its table's price is of {observed}, a day to come; write the day on which it was read"
-            ));
-        }
         (age > limit.into()).then(|| {
             format!(
                 "its table's price is of {observed}, {age} days old, and max_table_age_days is {limit}; renew the table"

@@ -5,6 +5,7 @@
 
 mod age_limits;
 mod builder;
+mod check;
 mod currency;
 mod declared;
 mod ingest;
@@ -16,6 +17,7 @@ mod traffic;
 
 pub use age_limits::AgeLimits;
 pub use builder::CatalogueBuilder;
+pub use check::{CatalogueCheck, TableCheck};
 pub use currency::Rates;
 pub use ingest::{IngestOptions, ingest};
 pub(crate) use market_state::MarketState;

@@ -21,14 +21,14 @@ use crate::model::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Query {
-    /// Only these kinds; empty for all.
+    /// The kinds of product to list; empty for all.
     pub kinds: Vec<OfferKind>,
-    /// Place, seller, attributes, market.
+    /// Conditions on place, seller, attributes and market, as in a blueprint.
     #[serde(rename = "where")]
     pub filter: Filter,
-    /// Minimum capacity in every dimension. Elastic disk counts as any size; it is in the compared price.
+    /// The least size in every dimension. Disk by size counts as any size; it is in the compared price.
     pub at_least: Resources,
-    /// The currency of compared prices; ISO 4217.
+    /// The currency of compared prices, as ISO 4217 code.
     #[schemars(with = "String")]
     pub currency: Currency,
     /// The size in GiB at which prices per unit are compared, if `at_least` asks for no more.
@@ -37,13 +37,13 @@ pub struct Query {
     #[serde(with = "crate::model::decimal::option")]
     #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub max_monthly: Option<Decimal>,
-    /// The order of results.
+    /// The order of the results: `price`, or `id`.
     pub sort: Sort,
     /// Only the first result of each failure domain of this kind.
     pub first_per: Option<FailureDomain>,
-    /// Results to skip, for the next page.
+    /// How many results to skip, for the next page.
     pub offset: usize,
-    /// Results at most; none for all.
+    /// How many results to list at most; none for all.
     pub limit: Option<usize>,
 }
 

@@ -34,19 +34,19 @@ pub struct FederationConfig {
     /// The ledger's file, `:memory:` for one that is gone with the process, `postgresql://user@host/database` for one
     /// that many hosts share, or `env:NAME` for what that environment variable says.
     pub ledger: String,
-    /// The European Central Bank's rates, as CSV or XML.
+    /// The file with the European Central Bank's exchange rates, as CSV or XML; without it each currency is by itself.
     #[serde(default)]
     pub rates: Option<PathBuf>,
-    /// How old, in hours, the last list of a provider may be that does not answer; its older offers are in no plan.
+    /// The greatest age in hours of the last list of a provider that does not answer; older offers are in no plan.
     #[serde(default = "max_offer_age_hours")]
     pub max_offer_age_hours: u32,
-    /// How old, in days, the rates may be; older ones convert nothing. The file is read again with each refresh.
+    /// The greatest age in days of the rates; older ones convert nothing. The file is read again with each refresh.
     #[serde(default = "max_rates_age_days")]
     pub max_rates_age_days: u32,
-    /// How old, in days, a price of a dated table may be; older ones are left out.
+    /// The greatest age in days of a price of a dated table; older ones are left out.
     #[serde(default = "max_table_age_days")]
     pub max_table_age_days: u32,
-    /// Who sells.
+    /// The providers: adapters, price tables and sandboxes, each under the name of its kind.
     pub providers: Vec<ProviderConfig>,
 }
 

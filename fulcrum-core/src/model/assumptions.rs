@@ -13,7 +13,7 @@ use super::{Coordinates, CountryCode, HOURS_PER_MONTH, Place, Resources};
 #[schemars(rename = "Assume")]
 #[non_exhaustive]
 pub struct Assumptions {
-    /// How long round trips take.
+    /// How round trips are estimated where none was measured.
     pub latency: LatencyModel,
     /// How much is emitted; needed by the measure `carbon`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,9 +52,9 @@ impl Default for LatencyModel {
 pub struct MeasuredLatency {
     /// A region as `provider/region`, or the name of a user group.
     pub a: String,
-    /// The other end.
+    /// The other end of the round trip, in the same form.
     pub b: String,
-    /// Microseconds.
+    /// The round trip in microseconds.
     pub us: u32,
 }
 

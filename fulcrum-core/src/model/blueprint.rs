@@ -33,9 +33,9 @@ use crate::model::Constraint;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Blueprint {
-    /// For people.
+    /// The name of the application, for people; it is part of the names of what is bought.
     pub name: String,
-    /// In which costs are added and compared; ISO 4217.
+    /// The currency in which costs are added up and compared, as an ISO 4217 code; EUR if it is left out.
     #[serde(default = "euro")]
     #[schemars(with = "String")]
     pub currency: Currency,
@@ -43,7 +43,7 @@ pub struct Blueprint {
     #[serde(deserialize_with = "super::document::unique")]
     #[schemars(with = "BTreeMap<ComponentId, Component>")]
     pub components: IndexMap<ComponentId, Component>,
-    /// Which offers may be used, for all components.
+    /// Conditions on the offers that may be used, for all components.
     #[serde(default, rename = "where")]
     pub filter: Filter,
     /// Conditions on the plan as a whole.
@@ -53,23 +53,23 @@ pub struct Blueprint {
     #[serde(default, with = "crate::model::decimal::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub budget: Option<Decimal>,
-    /// Traffic between components.
+    /// Traffic from one component to another, with its price and its longest round trip.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// What it costs to have a provider at all, whatever is bought there.
     #[serde(default, skip_serializing_if = "ProviderFees::is_none")]
     pub provider_fees: ProviderFees,
-    /// What runs already: a plan keeps of it what is worth keeping.
+    /// Services that run already; a plan keeps of them what is worth keeping.
     #[serde(default, skip_serializing_if = "Running::is_none")]
     pub running: Running,
-    /// What is known of round trips and emissions.
+    /// What is assumed of round trips and emissions, which no price list tells.
     #[serde(default, rename = "assume", skip_serializing_if = "is_default")]
     pub assumptions: Assumptions,
     /// Months over which set-up fees are spread, and the longest minimum term that is accepted; 1 to 120. A
     /// committed price whose term is shorter is renewed until the end of the horizon.
     #[serde(default = "a_year")]
     pub horizon_months: u32,
-    /// What is best.
+    /// What is minimised: a measure, several in turn, or a weighted sum; cost if it is left out.
     #[serde(default)]
     pub objective: Objective,
 }
@@ -91,10 +91,10 @@ fn is_default(assume: &Assumptions) -> bool {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ProviderFees {
-    /// For those not named.
+    /// The fee of each provider that is not named under `providers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<ProviderFee>,
-    /// For single providers.
+    /// The fees of single providers, by their ids in the federation.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub providers: BTreeMap<ProviderId, ProviderFee>,
 }
@@ -104,11 +104,11 @@ pub struct ProviderFees {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ProviderFee {
-    /// Every month.
+    /// The fee of every month.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub monthly: Decimal,
-    /// Once.
+    /// The fee that is paid once.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub once: Decimal,

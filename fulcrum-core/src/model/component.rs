@@ -21,29 +21,29 @@ pub(crate) const MAX_REPLICAS: u32 = 1000;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Component {
-    /// What it runs on. Only machines are shared between components.
+    /// The kind of product that it runs on; a machine if it is left out. Only machines are shared.
     #[serde(default)]
     pub kind: OfferKind,
-    /// Virtual CPUs of one replica, in steps of a thousandth.
+    /// Virtual CPUs that one replica needs, in steps of a thousandth.
     #[serde(default, with = "crate::model::decimal", skip_serializing_if = "Decimal::is_zero")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub vcpu: Decimal,
-    /// MiB of memory of one replica.
+    /// MiB of memory that one replica needs.
     #[serde(default)]
     pub memory_mib: u64,
-    /// GiB of disk, or of storage, of one replica.
+    /// GiB of disk, or of storage, that one replica needs.
     #[serde(default)]
     pub disk_gib: u64,
-    /// Graphics processors of one replica.
+    /// Graphics processors that one replica needs.
     #[serde(default)]
     pub gpu: u32,
-    /// Other needs by name.
+    /// Further needs of one replica by name, such as `power_w: 40`, held by the offers' `capacity.named`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resources: BTreeMap<String, u64>,
-    /// How many.
+    /// How many replicas there are: a number, or a range from which the engine chooses.
     #[serde(default)]
     pub replicas: Replicas,
-    /// How many of them may share a machine.
+    /// How many of its own replicas may share one machine; 1 if it is left out.
     #[serde(default = "one")]
     pub per_machine: u32,
     /// What its services are made with: `image: debian-13`. No secrets. What stands under a provider's name reaches that provider
@@ -69,10 +69,10 @@ pub struct Component {
     /// other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes_of: Option<ComponentId>,
-    /// Who uses it from where.
+    /// Groups of people who use it, each at a location, with their traffic and longest round trip.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<UserGroup>,
-    /// Which offers may carry it, besides the blueprint's own `where`.
+    /// Conditions on the offers that may carry it, besides the blueprint's own `where`.
     #[serde(default, rename = "where")]
     pub filter: Filter,
 }
@@ -138,6 +138,11 @@ impl schemars::JsonSchema for Replicas {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let number = |kind: serde_json::Value| serde_json::json!({ "type": kind, "minimum": 1, "maximum": MAX_REPLICAS });
+        let described = |kind: serde_json::Value, text: &str| {
+            let mut schema = number(kind);
+            schema["description"] = text.into();
+            schema
+        };
         schemars::json_schema!({
             "description": "A number of replicas: `3`, or `{ min: 2, max: 6 }`. Without a max the engine tries up to 250, \
                 or the minimum if that is more.",
@@ -146,8 +151,11 @@ impl schemars::JsonSchema for Replicas {
                 {
                     "type": "object",
                     "properties": {
-                        "min": number("integer".into()),
-                        "max": number(serde_json::json!(["integer", "null"])),
+                        "min": described("integer".into(), "The least number, if the component is deployed at all."),
+                        "max": described(
+                            serde_json::json!(["integer", "null"]),
+                            "The greatest number; if it is left out the engine tries up to 250, or the minimum if that is more.",
+                        ),
                     },
                     "additionalProperties": false,
                 },

@@ -10,12 +10,12 @@ use super::{ComponentId, Measure, Share};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
-    /// Bounds on the sum of replicas.
+    /// Bounds on the number of replicas of some components together.
     Count(Count),
-    /// So many replicas of one component serve so many of another.
+    /// How many replicas of one component serve how many of another one.
     #[serde(rename = "serves")]
     Ratio(Ratio),
-    /// Bounds on a weighted sum of replicas: the general form of the two above.
+    /// Bounds on a weighted sum of replicas: the general form of `count` and `serves`.
     Linear(Linear),
     /// Exactly one of these components is deployed, the others not at all.
     OneOf(Vec<ComponentId>),
@@ -27,18 +27,18 @@ pub enum Constraint {
     /// On each machine all of these components, in equal numbers, or none.
     #[serde(rename = "colocate")]
     Affinity(Affinity),
-    /// A component that is on every machine.
+    /// A component, such as a monitoring agent, that is on every machine.
     #[serde(rename = "everywhere")]
     FullDeployment(FullDeployment),
-    /// Replicas in several places.
+    /// Replicas in several places: at least so many places, or at most a share in one.
     Spread(Spread),
-    /// Any one place may vanish and enough replicas remain.
+    /// Any one provider, region, zone or country may vanish, and enough replicas remain.
     #[serde(rename = "survive")]
     FaultTolerance(FaultTolerance),
-    /// At most so many places for the whole plan.
+    /// At most so many providers, regions, zones or countries for the whole plan.
     #[serde(rename = "distinct")]
     MaxDistinct(MaxDistinct),
-    /// An upper limit on a figure of the whole plan.
+    /// An upper limit on a measure, or on a named resource, of the whole plan.
     Limit(Limit),
 }
 
@@ -76,16 +76,16 @@ impl FailureDomain {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Count {
-    /// Whose replicas are added.
+    /// The components whose replicas are added up.
     #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
-    /// At least; with `exactly` left out.
+    /// The least number of replicas together; leave it out if `exactly` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<u32>,
-    /// At most; with `exactly` left out.
+    /// The greatest number of replicas together; leave it out if `exactly` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u32>,
-    /// Both at once.
+    /// The exact number of replicas together, in place of `min` and `max`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exactly: Option<u32>,
 }
@@ -101,19 +101,19 @@ fn one() -> u32 {
 #[schemars(rename = "Serves")]
 #[non_exhaustive]
 pub struct Ratio {
-    /// Who serves.
+    /// The component that serves.
     pub server: ComponentId,
-    /// So many of them together …
+    /// How many replicas of `server` serve `clients` replicas of `client`; 1 if it is left out.
     #[serde(default = "one")]
     pub servers: u32,
-    /// … serve replicas of this component …
+    /// The component that is served.
     pub client: ComponentId,
-    /// … at most so many.
+    /// How many replicas of `client` that many servers can serve.
     pub clients: u32,
-    /// The other direction too: no server is superfluous; one fewer would not be enough.
+    /// Whether no server may be superfluous: with one fewer the clients would not be served.
     #[serde(default)]
     pub no_spare: bool,
-    /// Holds only if this component is deployed; for components in a `one_of`.
+    /// The component that must be deployed for the condition to hold; for components in a `one_of`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<ComponentId>,
 }
@@ -127,13 +127,13 @@ pub struct Linear {
     #[serde(deserialize_with = "super::document::unique")]
     #[schemars(with = "std::collections::BTreeMap<ComponentId, i64>")]
     pub terms: IndexMap<ComponentId, i64>,
-    /// At least.
+    /// The least value of the sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<i64>,
-    /// At most.
+    /// The greatest value of the sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
-    /// Holds only if this component is deployed.
+    /// The component that must be deployed for the condition to hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<ComponentId>,
 }
@@ -144,9 +144,9 @@ pub struct Linear {
 #[schemars(rename = "Conflict")]
 #[non_exhaustive]
 pub struct AntiAffinity {
-    /// The one.
+    /// The component that keeps away from the others.
     pub component: ComponentId,
-    /// The others.
+    /// The components with which it never shares a machine.
     pub with: Vec<ComponentId>,
 }
 
@@ -156,7 +156,7 @@ pub struct AntiAffinity {
 #[schemars(rename = "Colocate")]
 #[non_exhaustive]
 pub struct Affinity {
-    /// Which.
+    /// The components that are on the same machines, in equal numbers.
     #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
 }
@@ -167,9 +167,9 @@ pub struct Affinity {
 #[schemars(rename = "Everywhere")]
 #[non_exhaustive]
 pub struct FullDeployment {
-    /// What is on every machine.
+    /// The component that is on every machine.
     pub component: ComponentId,
-    /// Machines that carry one of these are let off.
+    /// Components whose machines need not carry it.
     #[serde(default)]
     pub unless: Vec<ComponentId>,
 }
@@ -180,12 +180,12 @@ pub struct FullDeployment {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Spread {
-    /// Which, each for itself.
+    /// The components that are spread, each by itself.
     #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
-    /// What counts as one place.
+    /// What counts as one place: a provider, region, zone or country.
     pub over: FailureDomain,
-    /// Distinct places with at least one replica.
+    /// The least number of places with a replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub at_least: Option<u32>,
@@ -201,12 +201,12 @@ pub struct Spread {
 #[schemars(rename = "Survive")]
 #[non_exhaustive]
 pub struct FaultTolerance {
-    /// Which, each for itself.
+    /// The components that survive, each by itself.
     #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
-    /// What vanishes.
+    /// What may vanish: any one provider, region, zone or country.
     pub loss_of: FailureDomain,
-    /// Replicas that must be left.
+    /// How many replicas must be left of each; 1 if it is left out.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub remaining: u32,
@@ -217,9 +217,9 @@ pub struct FaultTolerance {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Distinct")]
 pub struct MaxDistinct {
-    /// What counts as one place.
+    /// What counts as one place: a provider, region, zone or country.
     pub over: FailureDomain,
-    /// At most.
+    /// The greatest number of places that the plan uses.
     #[schemars(range(min = 1))]
     pub at_most: u32,
 }
@@ -232,16 +232,16 @@ pub struct MaxDistinct {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limit {
-    /// Which measure; or a resource.
+    /// The measure that is limited; or write `resource`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<Measure>,
-    /// Which resource, by name; or a measure.
+    /// The name of the resource that is limited; or write `measure`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// Only leases that carry one of these; empty for all. Of a resource only.
+    /// The components whose leases count; empty for all. Only with `resource`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<ComponentId>,
-    /// The most, in the unit of the measure or resource.
+    /// The greatest value, in the unit of the measure or resource.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub max: Decimal,

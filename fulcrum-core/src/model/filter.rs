@@ -13,10 +13,10 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allow<T> {
-    /// Only these; empty for all.
+    /// Names that may be used; empty for all of them.
     #[serde(default = "Vec::<T>::new", skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<T>,
-    /// None of these.
+    /// Names that may not be used.
     #[serde(default = "Vec::<T>::new", skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<T>,
 }
@@ -46,7 +46,7 @@ impl<T: PartialEq> Allow<T> {
 pub struct GeoCircle {
     /// Its radius along the surface, in kilometres.
     pub km: u32,
-    /// Its centre.
+    /// The centre of the circle.
     pub of: Coordinates,
 }
 
@@ -56,38 +56,38 @@ pub struct GeoCircle {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Filter {
-    /// Who may sell.
+    /// Providers that may or may not sell, by their ids in the federation.
     #[serde(skip_serializing_if = "Allow::is_open")]
     pub providers: Allow<ProviderId>,
-    /// Which products, by the providers' own codes.
+    /// Products that may or may not be used, by the providers' own codes.
     #[serde(skip_serializing_if = "Allow::is_open")]
     pub skus: Allow<SkuId>,
-    /// Which regions, by the providers' names.
+    /// Regions that may or may not be used, by the providers' names of them.
     #[serde(skip_serializing_if = "Allow::is_open")]
     pub regions: Allow<RegionId>,
-    /// Which zones; an offer without a zone passes only if none is allowed by name.
+    /// Zones that may or may not be used; an offer without a zone passes only if none is allowed by name.
     #[serde(skip_serializing_if = "Allow::is_open")]
     pub zones: Allow<ZoneId>,
-    /// Where the machines stand.
+    /// Countries in which the machines may or may not stand, as ISO 3166-1 codes such as DE.
     #[serde(skip_serializing_if = "Allow::is_open")]
     pub countries: Allow<CountryCode>,
     /// The area of law that the place, the seller and all who control it must be in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jurisdiction: Option<Jurisdiction>,
-    /// Certificates that the seller must hold, each on the day of the catalogue.
+    /// Certificates that the seller must hold on the day of the catalogue, such as `ISO 27001`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certifications: Vec<String>,
-    /// What the offer must show of sovereignty.
+    /// The least that the offer must show of the EU's Cloud Sovereignty Framework.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sovereignty: Option<SovereigntyFloor>,
-    /// The places that are near enough.
+    /// A circle in which the place must be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<GeoCircle>,
     /// Attributes that the offer must have, with these values; `architecture` is one of them. An offer's value may be a set,
     /// `postgresql+mysql`: it has each of its members.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// How it may be sold; empty for on demand only.
+    /// How it may be sold: `on_demand`, `committed`, `spot`; empty for on demand only.
     #[serde(rename = "markets", skip_serializing_if = "Vec::is_empty")]
     pub pricing_categories: Vec<PricingCategory>,
     /// The greatest age of a price in days, counted back from the day of the catalogue.

@@ -11,9 +11,9 @@ use super::{ComponentId, Coordinates};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Link {
-    /// Who sends. Answers count as a link of their own.
+    /// The component that sends. Answers are a link of their own.
     pub from: ComponentId,
-    /// Who receives.
+    /// The component that receives.
     pub to: ComponentId,
     /// GiB that each replica of `from` sends in a month.
     #[serde(default)]
@@ -36,9 +36,9 @@ impl Link {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct UserGroup {
-    /// For people, and for the latency table.
+    /// The name of the group, for people and for the table of round trips.
     pub name: String,
-    /// Where they are.
+    /// The location of the group.
     pub at: Coordinates,
     /// GiB that are sent to them in a month; pays the egress price of the offer that it leaves from.
     #[serde(default)]

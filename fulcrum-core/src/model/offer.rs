@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use jiff::civil::Date;
+use jiff::{Timestamp, Unit, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{DeclaredSettings, OfferId, OfferKind, Place, Price, PurchaseOption, Resources, Seller, SkuId};
@@ -72,6 +72,21 @@ pub struct Provenance {
     /// Whether the provider's API says so, or a table.
     #[serde(default, skip_serializing_if = "PriceAuthority::is_listing")]
     pub authority: PriceAuthority,
+}
+
+impl Provenance {
+    /// Days that a day may lie in the future: time zones, and clocks that are late.
+    pub(crate) const MAX_DAYS_AHEAD: i64 = 2;
+
+    /// Why the day of a table's price cannot be, in words; none if it can.
+    pub(crate) fn day_to_come(&self, now: Timestamp) -> Option<String> {
+        let today = TimeZone::UTC.to_datetime(now).date();
+        let ahead = today.until((Unit::Day, self.observed)).map_or(i64::MAX, |span| span.get_days().into());
+        (self.authority == PriceAuthority::Table && ahead > Self::MAX_DAYS_AHEAD).then(|| {
+            let observed = self.observed;
+            format!("its table's price is of {observed}, a day to come; write the day on which it was read")
+        })
+    }
 }
 
 /// One purchasable product: SKU, place, price, capacity, attributes, and who stands behind it.

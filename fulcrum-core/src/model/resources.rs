@@ -13,7 +13,7 @@ pub enum Dimension {
     MemoryMib,
     /// GiB of disk.
     DiskGib,
-    /// Graphics processors.
+    /// The number of graphics processors.
     Gpu,
     /// Any other, by the name that blueprint and offer share.
     Named(String),
@@ -43,7 +43,7 @@ pub struct Resources {
     pub memory_mib: u64,
     /// GiB of disk.
     pub disk_gib: u64,
-    /// Graphics processors.
+    /// The number of graphics processors.
     pub gpu: u32,
     /// Other axes by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

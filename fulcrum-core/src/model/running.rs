@@ -16,7 +16,7 @@ use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, 
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Running {
-    /// Which.
+    /// The services that run now, each with what is on it.
     pub services: Vec<RunningService>,
     /// What it costs, once and net, in the blueprint's currency, to move one replica: copying, testing, downtime.
     #[serde(with = "crate::model::decimal")]
@@ -26,7 +26,7 @@ pub struct Running {
     #[serde(with = "costs", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<ComponentId, crate::model::AnyDecimal>")]
     pub move_costs: BTreeMap<ComponentId, Decimal>,
-    /// At most so many replicas move.
+    /// The greatest number of replicas that move; no limit if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_moves: Option<u32>,
 }

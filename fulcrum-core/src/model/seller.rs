@@ -11,9 +11,9 @@ use super::{CountryCode, Jurisdiction, Place, SealAssessment, SovereigntyObjecti
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegalEntity {
-    /// As registered.
+    /// The name of the company, as registered.
     pub name: String,
-    /// ISO 3166-1.
+    /// The country whose law governs the company, as ISO 3166-1 code.
     pub country: CountryCode,
 }
 
@@ -27,10 +27,10 @@ pub struct Certification {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub valid_until: Option<Date>,
-    /// Where this was read.
+    /// The page or document that names the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// When it was read.
+    /// The day on which it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub observed: Option<Date>,

@@ -477,11 +477,11 @@ fn documents_on_pages_are_read() {
         for block in blocks {
             let (kind, body) = block.split_once('\n').unwrap();
             match kind {
-                "yaml" if body.contains("providers:") => {
+                "yaml" if body.contains("ledger:") => {
                     FederationConfig::from_yaml(body).unwrap_or_else(|error| panic!("{name}: {error}"));
                     read.0 += 1;
                 }
-                "yaml" if body.contains("components:") => {
+                "yaml" if body.contains("components:") && !body.contains("fail_over:") => {
                     Blueprint::from_yaml(body).unwrap_or_else(|error| panic!("{name}: {error}"));
                     read.1 += 1;
                 }

@@ -19,9 +19,11 @@ mod bindings;
 mod claims;
 #[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
 mod fuzz_smoke;
+mod guides;
 mod long_words;
 mod names;
 mod price_tables;
 mod published;
 mod schemas;
 mod security;
+mod shipped_counts;

@@ -178,6 +178,45 @@ fn a_file_without_a_header_is_empty() {
     assert!(said.contains("the file is empty; write the line kind,sku,region"), "{said}");
 }
 
+/// Nobody can tell which of two prices is meant; the day does not say it, as a table has the prices of one time.
+#[test]
+fn a_row_that_stands_twice_is_a_mistake() {
+    let later = row(&[("observed", "2026-11-02"), ("monthly", "11")]);
+    let said = mistake(&[&row(&[("sku", "other")]), &row(&[]), &later]);
+    assert!(
+        said.contains("line 4") && said.contains("small in acme/r1 is priced by line 3 already"),
+        "{said}"
+    );
+    let said = mistake(&[&row(&[("region", "r1")]), &row(&[("region", "*")])]);
+    assert!(said.contains("line 3") && said.contains("keep one row for it"), "{said}");
+    let traffic = bare("egress", &[("sku", "traffic"), ("unit", "GB"), ("unit_price", "0.01")]);
+    let said = mistake(&[&traffic, &traffic.replace("traffic", "other")]);
+    assert!(said.contains("line 3") && said.contains("the traffic in acme/r1 is priced by line 2"), "{said}");
+    let text = serde_json::json!({ "format": "fulcrum-catalogue/1", "providers": [{ "id": "p", "name": "p", "legal_name": "p",
+        "country": "DE", "regions": [{ "id": "r", "country": "DE" }], "offers": vec![serde_json::json!({ "kind": "machine",
+        "sku": "m", "region": "r", "vcpu": 1, "memory_mib": 1, "monthly": 1, "currency": "EUR", "tax": "net",
+        "observed": "2026-11-01", "source": "a test" }); 2] }] });
+    let said = Table::from_json(&text.to_string()).expect_err("a mistake").to_string();
+    assert!(said.contains("providers[0].offers[1].sku") && said.contains("by another row already"), "{said}");
+    // Other places and other terms are other offers.
+    let rows = [row(&[]), row(&[("region", "r2")]), row(&[("market", "spot")])];
+    assert_eq!(table(&[&rows[0], &rows[1], &rows[2]]).offers.len(), 3);
+}
+
+/// Blueprints ask for one name of each.
+#[test]
+fn an_architecture_has_one_name() {
+    for (written, words) in
+        [("amd64", "write x86_64"), ("aarch64", "write arm64"), ("sparc", "write one of x86_64, ")]
+    {
+        let said = mistake(&[&row(&[("architecture", written)])]);
+        assert!(said.contains("architecture: line 2") && said.contains(words), "{said}");
+    }
+    for right in ["", "x86_64", "arm64", "riscv64"] {
+        assert_eq!(table(&[&row(&[("architecture", right)])]).offers.len(), 1, "{right}");
+    }
+}
+
 #[test]
 fn regions_are_different_ones_and_on_the_globe() {
     for (regions, words) in [
@@ -412,11 +451,19 @@ fn what_rows_come_to_is_limited() {
         }
         row
     };
+    let numbered = |row: serde_json::Value, count: usize| -> Vec<serde_json::Value> {
+        let with_sku = |at| {
+            let mut row = row.clone();
+            row["sku"] = format!("m{at}").into();
+            row
+        };
+        (0..count).map(with_sku).collect()
+    };
     for (regions, rows, words) in [
         (10_001, vec![], "regions: line"),
-        (10_000, vec![row("machine", None); 51], "more than 500000 offers; sell fewer"),
+        (10_000, numbered(row("machine", None), 51), "more than 500000 offers; sell fewer"),
         (10_000, vec![row("surcharge", None); 51], "more than 32 surcharges"),
-        (1_000, vec![row("block_storage", Some(tiers(100))); 21], "more than 2000000 tiers of prices"),
+        (1_000, numbered(row("block_storage", Some(tiers(100))), 21), "more than 2000000 tiers of prices"),
         (1, vec![serde_json::json!({}); 510_001], "more than 500000 rows"),
     ] {
         let said = of(regions, rows).expect_err(words).to_string();
@@ -548,7 +595,7 @@ fn a_product_of_which_a_part_has_no_price_is_left_out_and_named() {
         "its public_ipv4 is extra, and no row prices it there; add one with the attribute `with=machine public_ipv4=extra`"
     );
     // Of two rows that price the same part the first counts, as one address is ordered.
-    let dearer = address("machine public_ipv4=extra").replace("0.50", "0.60");
+    let dearer = address("machine public_ipv4=extra").replace("ipv4,", "another,").replace("0.50", "0.60");
     let twice = self::table(&[&marked, &address("machine public_ipv4=extra"), &dearer]).offers;
     assert_eq!(lines(&twice[0]), ["ipv4"]);
     assert_eq!(twice[0].surcharges[0].price.charge, Charge::Monthly(rust_decimal::Decimal::new(50, 2)));

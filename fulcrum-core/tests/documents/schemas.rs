@@ -4,11 +4,11 @@
 use std::{fs, path::PathBuf};
 
 use fulcrum_core::{
-    catalogue::SourceReport,
+    catalogue::{Query, SourceReport},
     compose::{Explanation, Rejection},
-    model::{Blueprint, Offer, OfferId, Order, OrderEvent, Plan, Service, parse_yaml},
-    provider::table::{CatalogueDocument, Quarantined, Table},
-    purchase::{DryRun, OrderArchive, Reconciliation, Timeline},
+    model::{Blueprint, Offer, OfferId, Order, OrderEvent, Plan, Policy, Service, parse_yaml},
+    provider::table::{CatalogueDocument, ProviderDocument, Quarantined, Table},
+    purchase::{DryRun, OrderArchive, Reconciliation, RepairPolicy, Timeline},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
 
@@ -54,6 +54,29 @@ fn the_committed_plan_schema_is_that_of_the_type() {
 #[test]
 fn the_committed_catalogue_schema_is_that_of_the_type() {
     assert_committed::<CatalogueDocument>("catalogue", "Fulcrum catalogue");
+}
+
+#[test]
+fn the_committed_provider_schema_is_that_of_the_type() {
+    assert_committed::<ProviderDocument>("provider", "Fulcrum provider of a price table");
+}
+
+#[test]
+fn the_committed_query_schema_is_that_of_the_type() {
+    assert_committed::<Query>("query", "Fulcrum query of offers");
+}
+
+#[test]
+fn the_committed_policy_schemas_are_those_of_the_types() {
+    assert_committed::<Policy>("policy", "Fulcrum order policy");
+    assert_committed::<RepairPolicy>("repair-policy", "Fulcrum repair policy");
+}
+
+/// It has the adapters that are built in, so that only a build with all of them may write it.
+#[cfg(all(feature = "adapters", feature = "sandbox"))]
+#[test]
+fn the_committed_federation_schema_is_that_of_the_type() {
+    assert_committed::<fulcrum_core::federation::FederationConfig>("federation", "Fulcrum federation");
 }
 
 /// What the library writes, whatever the language of the host: a field is required here if it is always written.

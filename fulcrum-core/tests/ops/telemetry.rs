@@ -201,6 +201,32 @@ fn all_numbers_are_described_and_in_the_table() {
     assert!(in_table.iter().all(|name| described.contains_key(name)), "{in_table:?}");
 }
 
+/// The alerts of the guide ask for numbers and labels that there are.
+#[test]
+fn the_sample_of_alerts_uses_what_is_counted() {
+    let numbers = Numbers::default();
+    metrics::with_local_recorder(&numbers, telemetry::describe);
+    let described = numbers.1.lock().expect("no panic").clone();
+    let guide = include_str!("../../../docs/operations.md");
+    let rules = guide.split("```yaml\ngroups:").nth(1).and_then(|rest| rest.split("\n```").next());
+    let rules: serde_json::Value =
+        fulcrum_core::model::parse_yaml(&format!("groups:{}", rules.expect("the rules"))).expect("YAML");
+    let rules = rules["groups"][0]["rules"].as_array().expect("a list");
+    let states: Vec<_> = OrderState::ALL.iter().map(|state| state.word()).collect();
+    for rule in rules {
+        let text = rule["expr"].as_str().expect("an expression").to_owned()
+            + rule["annotations"]["summary"].as_str().expect("a summary");
+        let names = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for name in names.filter(|name| name.starts_with("fulcrum_")) {
+            let plain = name.trim_end_matches("_count").trim_end_matches("_sum");
+            assert!(described.contains_key(plain), "{name}");
+        }
+        let mut asked = text.split("state=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        assert!(asked.all(|state| states.contains(&state)), "{text}");
+    }
+    assert!(rules.len() > 4);
+}
+
 /// A span: its name, its fields, and the span around it.
 #[derive(Debug, Default, Clone)]
 struct Seen {

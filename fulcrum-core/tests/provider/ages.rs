@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use crate::support::{cloud, offers};
 use fulcrum_core::{
-    catalogue::{AgeLimits, Catalogue, IngestOptions, Rates, SourceReport, SourceState, ingest},
+    catalogue::{
+        AgeLimits, Catalogue, CatalogueCheck, IngestOptions, Rates, SourceReport, SourceState, ingest,
+    },
     compose::{ComposeError, ComposeOptions, Signal, compose},
     federation::{Federation, FederationConfig},
     ledger::SqliteLedger,
@@ -130,6 +132,36 @@ async fn prices_of_an_old_table_are_left_out_and_named() {
     let sandbox = list(vec![Arc::new(cloud("alpha", None).build())]).await;
     assert!(sandbox.ids().all(|ix| sandbox.provenance(ix).authority == PriceAuthority::Listing));
     assert_eq!(offers("alpha")[0].provenance.authority, PriceAuthority::Table);
+}
+
+/// What the check of a table complains of, no host sells: not from the table, and not from a sandbox, whose list has no age.
+#[tokio::test]
+async fn a_price_of_a_day_to_come_is_a_mistake_for_the_check_and_for_each_host() {
+    let folder = tempfile::tempdir().expect("a folder");
+    table(folder.path(), &[("today", "EUR", 0), ("tomorrow", "EUR", -1), ("next-week", "EUR", -7)]);
+    rates(folder.path(), 0);
+    let check = CatalogueCheck::of(&folder.path().join("acme.csv"), Timestamp::now()).expect("a table");
+    let said = check.tables[0].mistakes.join("\n");
+    assert!(
+        check.mistakes == 1 && said.contains("acme/a1/next-week: ") && said.contains("a day to come"),
+        "{said}"
+    );
+    let sandbox = "{ ledger: ':memory:', providers: [ sandbox: { catalogue: acme.csv } ] }";
+    let sandbox = FederationConfig::from_yaml(sandbox).expect("a configuration");
+    let sandbox = sandbox.open(folder.path()).await.expect("a federation");
+    for market in [market(folder.path(), "").await, sandbox] {
+        let catalogue = market.refresh().await;
+        let report = source(&catalogue, "acme");
+        assert_eq!((catalogue.len(), report.rejected_count), (2, 1), "{report:?}");
+        let row = &report.rejected[0];
+        assert!(row.row == "acme/a1/next-week" && row.reason.contains("a day to come"), "{row:?}");
+    }
+    // An old price is no mistake. It is counted.
+    table(folder.path(), &[("new", "EUR", 89), ("old", "EUR", 91)]);
+    let check = CatalogueCheck::of(&folder.path().join("acme.csv"), Timestamp::now()).expect("a table");
+    assert!(check.is_right() && check.tables[0].too_old == 1, "{check}");
+    let told = serde_json::to_value(&check).expect("JSON");
+    assert_eq!(told["tables"][0]["offers"], 2, "{told}");
 }
 
 #[tokio::test]

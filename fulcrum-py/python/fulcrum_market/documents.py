@@ -45,41 +45,41 @@ class ActionOtherOther(TypedDict):
 
 # Names that are allowed, and names that are not.
 class Allow(TypedDict, total=False):
-    # Only these; empty for all.
+    # Names that may be used; empty for all of them.
     allow: list[ProviderId]
-    # None of these.
+    # Names that may not be used.
     deny: list[ProviderId]
 
 
 # Names that are allowed, and names that are not.
 class Allow2(TypedDict, total=False):
-    # Only these; empty for all.
+    # Names that may be used; empty for all of them.
     allow: list[SkuId]
-    # None of these.
+    # Names that may not be used.
     deny: list[SkuId]
 
 
 # Names that are allowed, and names that are not.
 class Allow3(TypedDict, total=False):
-    # Only these; empty for all.
+    # Names that may be used; empty for all of them.
     allow: list[RegionId]
-    # None of these.
+    # Names that may not be used.
     deny: list[RegionId]
 
 
 # Names that are allowed, and names that are not.
 class Allow4(TypedDict, total=False):
-    # Only these; empty for all.
+    # Names that may be used; empty for all of them.
     allow: list[ZoneId]
-    # None of these.
+    # Names that may not be used.
     deny: list[ZoneId]
 
 
 # Names that are allowed, and names that are not.
 class Allow5(TypedDict, total=False):
-    # Only these; empty for all.
+    # Names that may be used; empty for all of them.
     allow: list[CountryCode]
-    # None of these.
+    # Names that may not be used.
     deny: list[CountryCode]
 
 
@@ -92,7 +92,7 @@ class Assessment(TypedDict):
 
 
 class _Assume(TypedDict):
-    # How long round trips take.
+    # How round trips are estimated where none was measured.
     latency: LatencyModel
 
 
@@ -128,32 +128,32 @@ class Binding(TypedDict):
 class _Blueprint(TypedDict):
     # The parts of the application, by name.
     components: dict[str, Component]
-    # In which costs are added and compared; ISO 4217.
+    # The currency in which costs are added up and compared, as an ISO 4217 code; EUR if it is left out.
     currency: str
     # Months over which set-up fees are spread, and the longest minimum term that is accepted; 1 to 120. A committed
     # price whose term is shorter is renewed until the end of the horizon.
     horizon_months: int
-    # For people.
+    # The name of the application, for people; it is part of the names of what is bought.
     name: str
-    # What is best.
+    # What is minimised: a measure, several in turn, or a weighted sum; cost if it is left out.
     objective: Objective
-    # Which offers may be used, for all components.
+    # Conditions on the offers that may be used, for all components.
     where: Filter
 
 
 # What the customer wants: components, conditions, and what is best.
 class Blueprint(_Blueprint, total=False):
-    # What is known of round trips and emissions.
+    # What is assumed of round trips and emissions, which no price list tells.
     assume: Assume
     # The most that a month may cost, net, in `currency`.
     budget: Optional[str]
     # Conditions on the plan as a whole.
     constraints: list[Constraint]
-    # Traffic between components.
+    # Traffic from one component to another, with its price and its longest round trip.
     links: list[Link]
     # What it costs to have a provider at all, whatever is bought there.
     provider_fees: ProviderFees
-    # What runs already: a plan keeps of it what is worth keeping.
+    # Services that run already; a plan keeps of them what is worth keeping.
     running: Running
 
 
@@ -194,9 +194,9 @@ class _Certification(TypedDict):
 
 # A certificate that a provider holds.
 class Certification(_Certification, total=False):
-    # When it was read.
+    # The day on which it was read.
     observed: Optional[str]
-    # Where this was read.
+    # The page or document that names the certificate.
     source: Optional[str]
     # The last day on which it holds; none when the source tells none.
     valid_until: Optional[str]
@@ -266,24 +266,24 @@ class CheckedPrice(_CheckedPrice, total=False):
 # On each machine all of the components, in equal numbers, or none.
 @final
 class Colocate(TypedDict):
-    # Which.
+    # The components that are on the same machines, in equal numbers.
     components: list[ComponentId]
 
 
 class _Component(TypedDict):
-    # GiB of disk, or of storage, of one replica.
+    # GiB of disk, or of storage, that one replica needs.
     disk_gib: int
-    # Graphics processors of one replica.
+    # Graphics processors that one replica needs.
     gpu: int
-    # What it runs on. Only machines are shared between components.
+    # The kind of product that it runs on; a machine if it is left out. Only machines are shared.
     kind: OfferKind
-    # MiB of memory of one replica.
+    # MiB of memory that one replica needs.
     memory_mib: int
-    # How many of them may share a machine.
+    # How many of its own replicas may share one machine; 1 if it is left out.
     per_machine: int
-    # How many.
+    # How many replicas there are: a number, or a range from which the engine chooses.
     replicas: Replicas
-    # Which offers may carry it, besides the blueprint's own `where`.
+    # Conditions on the offers that may carry it, besides the blueprint's own `where`.
     where: Filter
 
 
@@ -299,7 +299,7 @@ class Component(_Component, total=False):
     # Of a machine: the Kubernetes component of which it is a node. There is one in each region in which its nodes are,
     # and in no other.
     nodes_of: Optional[ComponentId]
-    # Other needs by name.
+    # Further needs of one replica by name, such as `power_w: 40`, held by the offers' `capacity.named`.
     resources: dict[str, int]
     # What its services are made with: `image: debian-13`. No secrets. What stands under a provider's name reaches that
     # provider only: `hetzner: { placement_group: 12 }`. Components that give one setting different values share no
@@ -310,9 +310,9 @@ class Component(_Component, total=False):
     # Of a load balancer: the machine component to which it forwards. It is in each region in which that one is, and in
     # no other.
     targets: Optional[ComponentId]
-    # Who uses it from where.
+    # Groups of people who use it, each at a location, with their traffic and longest round trip.
     users: list[UserGroup]
-    # Virtual CPUs of one replica, in steps of a thousandth.
+    # Virtual CPUs that one replica needs, in steps of a thousandth.
     vcpu: str
 
 
@@ -320,27 +320,27 @@ class Component(_Component, total=False):
 Conflict = TypedDict(
     "Conflict",
     {
-        # The one.
+        # The component that keeps away from the others.
         "component": "ComponentId",
-        # The others.
+        # The components with which it never shares a machine.
         "with": "list[ComponentId]",
     },
 )
 
 
-# Bounds on the sum of replicas.
+# Bounds on the number of replicas of some components together.
 @final
 class ConstraintCount(TypedDict):
     count: Count
 
 
-# So many replicas of one component serve so many of another.
+# How many replicas of one component serve how many of another one.
 @final
 class ConstraintServes(TypedDict):
     serves: Serves
 
 
-# Bounds on a weighted sum of replicas: the general form of the two above.
+# Bounds on a weighted sum of replicas: the general form of `count` and `serves`.
 @final
 class ConstraintLinear(TypedDict):
     linear: Linear
@@ -370,31 +370,31 @@ class ConstraintColocate(TypedDict):
     colocate: Colocate
 
 
-# A component that is on every machine.
+# A component, such as a monitoring agent, that is on every machine.
 @final
 class ConstraintEverywhere(TypedDict):
     everywhere: Everywhere
 
 
-# Replicas in several places.
+# Replicas in several places: at least so many places, or at most a share in one.
 @final
 class ConstraintSpread(TypedDict):
     spread: Spread
 
 
-# Any one place may vanish and enough replicas remain.
+# Any one provider, region, zone or country may vanish, and enough replicas remain.
 @final
 class ConstraintSurvive(TypedDict):
     survive: Survive
 
 
-# At most so many places for the whole plan.
+# At most so many providers, regions, zones or countries for the whole plan.
 @final
 class ConstraintDistinct(TypedDict):
     distinct: Distinct
 
 
-# An upper limit on a figure of the whole plan.
+# An upper limit on a measure, or on a named resource, of the whole plan.
 @final
 class ConstraintLimit(TypedDict):
     limit: Limit
@@ -409,17 +409,17 @@ class Coordinates(TypedDict):
 
 
 class _Count(TypedDict):
-    # Whose replicas are added.
+    # The components whose replicas are added up.
     components: list[ComponentId]
 
 
 # `min ≤ Σ n(components) ≤ max`.
 class Count(_Count, total=False):
-    # Both at once.
+    # The exact number of replicas together, in place of `min` and `max`.
     exactly: Optional[int]
-    # At most; with `exactly` left out.
+    # The greatest number of replicas together; leave it out if `exactly` is set.
     max: Optional[int]
-    # At least; with `exactly` left out.
+    # The least number of replicas together; leave it out if `exactly` is set.
     min: Optional[int]
 
 
@@ -444,9 +444,9 @@ class DeclaredSetting(_DeclaredSetting, total=False):
 
 # The whole plan uses at most so many places, to keep the number of contracts small.
 class Distinct(TypedDict):
-    # At most.
+    # The greatest number of places that the plan uses.
     at_most: int
-    # What counts as one place.
+    # What counts as one place: a provider, region, zone or country.
     over: Over
 
 
@@ -491,9 +491,9 @@ class EntryDiscount(TypedDict):
 
 # `component` is on every leased machine that carries none of `unless`.
 class Everywhere(TypedDict):
-    # What is on every machine.
+    # The component that is on every machine.
     component: ComponentId
-    # Machines that carry one of these are let off.
+    # Components whose machines need not carry it.
     unless: list[ComponentId]
 
 
@@ -559,27 +559,27 @@ class Filter(TypedDict, total=False):
     # Attributes that the offer must have, with these values; `architecture` is one of them. An offer's value may be a
     # set, `postgresql+mysql`: it has each of its members.
     attributes: dict[str, str]
-    # Certificates that the seller must hold, each on the day of the catalogue.
+    # Certificates that the seller must hold on the day of the catalogue, such as `ISO 27001`.
     certifications: list[str]
-    # Where the machines stand.
+    # Countries in which the machines may or may not stand, as ISO 3166-1 codes such as DE.
     countries: Allow5
     # The area of law that the place, the seller and all who control it must be in.
     jurisdiction: Optional[Jurisdiction]
-    # How it may be sold; empty for on demand only.
+    # How it may be sold: `on_demand`, `committed`, `spot`; empty for on demand only.
     markets: list[Market]
     # The greatest age of a price in days, counted back from the day of the catalogue.
     max_age_days: Optional[int]
-    # Who may sell.
+    # Providers that may or may not sell, by their ids in the federation.
     providers: Allow
-    # Which regions, by the providers' names.
+    # Regions that may or may not be used, by the providers' names of them.
     regions: Allow3
-    # Which products, by the providers' own codes.
+    # Products that may or may not be used, by the providers' own codes.
     skus: Allow2
-    # What the offer must show of sovereignty.
+    # The least that the offer must show of the EU's Cloud Sovereignty Framework.
     sovereignty: Optional[SovereigntyFloor]
-    # The places that are near enough.
+    # A circle in which the place must be.
     within: Optional[Within]
-    # Which zones; an offer without a zone passes only if none is allowed by name.
+    # Zones that may or may not be used; an offer without a zone passes only if none is allowed by name.
     zones: Allow4
 
 
@@ -700,24 +700,24 @@ class Lease(_Lease, total=False):
 
 # A company and the country whose law governs it.
 class LegalEntity(TypedDict):
-    # ISO 3166-1.
+    # The country whose law governs the company, as ISO 3166-1 code.
     country: CountryCode
-    # As registered.
+    # The name of the company, as registered.
     name: str
 
 
 class _Limit(TypedDict):
-    # The most, in the unit of the measure or resource.
+    # The greatest value, in the unit of the measure or resource.
     max: str
 
 
 # An upper limit on a measure, or on a named resource that the leased offers use up, added over all leases.
 class Limit(_Limit, total=False):
-    # Only leases that carry one of these; empty for all. Of a resource only.
+    # The components whose leases count; empty for all. Only with `resource`.
     components: list[ComponentId]
-    # Which measure; or a resource.
+    # The measure that is limited; or write `resource`.
     measure: Optional[Measure]
-    # Which resource, by name; or a measure.
+    # The name of the resource that is limited; or write `measure`.
     resource: Optional[str]
 
 
@@ -728,20 +728,20 @@ class _Linear(TypedDict):
 
 # `min ≤ Σ factor · n(component) ≤ max`.
 class Linear(_Linear, total=False):
-    # At most.
+    # The greatest value of the sum.
     max: Optional[int]
-    # At least.
+    # The least value of the sum.
     min: Optional[int]
-    # Holds only if this component is deployed.
+    # The component that must be deployed for the condition to hold.
     when: Optional[ComponentId]
 
 
 _Link = TypedDict(
     "_Link",
     {
-        # Who sends. Answers count as a link of their own.
+        # The component that sends. Answers are a link of their own.
         "from": "ComponentId",
-        # Who receives.
+        # The component that receives.
         "to": "ComponentId",
         # GiB that each replica of `from` sends in a month.
         "traffic_gib": "int",
@@ -761,9 +761,9 @@ class Link(_Link, total=False):
 class MeasuredLatency(TypedDict):
     # A region as `provider/region`, or the name of a user group.
     a: str
-    # The other end.
+    # The other end of the round trip, in the same form.
     b: str
-    # Microseconds.
+    # The round trip in microseconds.
     us: int
 
 
@@ -1208,17 +1208,17 @@ class Provenance(_Provenance, total=False):
 
 # A fee for each provider that a plan uses, net, in the blueprint's currency.
 class ProviderFee(TypedDict):
-    # Every month.
+    # The fee of every month.
     monthly: str
-    # Once.
+    # The fee that is paid once.
     once: str
 
 
 # What a contract with a provider costs besides what is bought: onboarding, a minimum fee, one's own work.
 class ProviderFees(TypedDict, total=False):
-    # For those not named.
+    # The fee of each provider that is not named under `providers`.
     default: Optional[ProviderFee]
-    # For single providers.
+    # The fees of single providers, by their ids in the federation.
     providers: dict[str, ProviderFee]
 
 
@@ -1301,7 +1301,9 @@ class RepairActionFailed(TypedDict):
 
 
 class ReplicasMax(TypedDict, total=False):
+    # The greatest number; if it is left out the engine tries up to 250, or the minimum if that is more.
     max: Optional[int]
+    # The least number, if the component is deployed at all.
     min: int
 
 
@@ -1335,13 +1337,13 @@ class RunnerUp(TypedDict):
 class _Running(TypedDict):
     # What it costs, once and net, in the blueprint's currency, to move one replica: copying, testing, downtime.
     move_cost: str
-    # Which.
+    # The services that run now, each with what is on it.
     services: list[RunningService]
 
 
 # Services that run now. A plan may keep each of them, with what is on it or with something else, or end it.
 class Running(_Running, total=False):
-    # At most so many replicas move.
+    # The greatest number of replicas that move; no limit if it is left out.
     max_moves: Optional[int]
     # The same for single components, where it differs.
     move_costs: dict[str, str]
@@ -1394,22 +1396,22 @@ class Seller(_Seller, total=False):
 
 
 class _Serves(TypedDict):
-    # … serve replicas of this component …
+    # The component that is served.
     client: ComponentId
-    # … at most so many.
+    # How many replicas of `client` that many servers can serve.
     clients: int
-    # The other direction too: no server is superfluous; one fewer would not be enough.
+    # Whether no server may be superfluous: with one fewer the clients would not be served.
     no_spare: bool
-    # Who serves.
+    # The component that serves.
     server: ComponentId
-    # So many of them together …
+    # How many replicas of `server` serve `clients` replicas of `client`; 1 if it is left out.
     servers: int
 
 
 # `servers` replicas of `server` serve at most `clients` replicas of `client`: `servers · n(client) ≤ clients ·
 # n(server)`.
 class Serves(_Serves, total=False):
-    # Holds only if this component is deployed; for components in a `one_of`.
+    # The component that must be deployed for the condition to hold; for components in a `one_of`.
     when: Optional[ComponentId]
 
 
@@ -1498,15 +1500,15 @@ class SovereigntyFloor(TypedDict, total=False):
 
 
 class _Spread(TypedDict):
-    # Which, each for itself.
+    # The components that are spread, each by itself.
     components: list[ComponentId]
-    # What counts as one place.
+    # What counts as one place: a provider, region, zone or country.
     over: Over
 
 
 # Each of the components, if deployed, is in at least so many places, and at most a share of its replicas is in any one.
 class Spread(_Spread, total=False):
-    # Distinct places with at least one replica.
+    # The least number of places with a replica.
     at_least: Optional[int]
     # The largest share of the replicas in one place, in per cent.
     max_percent: Optional[str]
@@ -1665,11 +1667,11 @@ class Surcharge(TypedDict):
 
 # Of each of the components, if deployed, `remaining` replicas are left whichever one place vanishes.
 class Survive(TypedDict):
-    # Which, each for itself.
+    # The components that survive, each by itself.
     components: list[ComponentId]
-    # What vanishes.
+    # What may vanish: any one provider, region, zone or country.
     loss_of: Over
-    # Replicas that must be left.
+    # How many replicas must be left of each; 1 if it is left out.
     remaining: int
 
 
@@ -1744,9 +1746,9 @@ class Unrepaired(TypedDict):
 
 
 class _UserGroup(TypedDict):
-    # Where they are.
+    # The location of the group.
     at: Coordinates
-    # For people, and for the latency table.
+    # The name of the group, for people and for the table of round trips.
     name: str
     # GiB that are sent to them in a month; pays the egress price of the offer that it leaves from.
     traffic_gib: int
@@ -1762,7 +1764,7 @@ class UserGroup(_UserGroup, total=False):
 class Within(TypedDict):
     # Its radius along the surface, in kilometres.
     km: int
-    # Its centre.
+    # The centre of the circle.
     of: Coordinates
 
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use super::{FaultRule, Sandbox, duration_limits, state::file_name};
 use crate::{
     model::{DeclaredSettings, ProviderId, SkuId},
     provider::{
-        AccessDenied, Base, IdempotencyClass, portable_settings,
+        AccessDenied, Base, IdempotencyClass, RejectedRow, portable_settings,
         table::{Table, TableError},
     },
 };
@@ -57,7 +58,7 @@ pub struct SandboxConfig {
     #[serde(default)]
     #[schemars(with = "BTreeMap<SkuId, String>")]
     pub price_factor: BTreeMap<SkuId, Decimal>,
-    /// Injected faults.
+    /// Faults that are injected, each at some calls.
     #[serde(default)]
     pub faults: Vec<FaultRule>,
 }
@@ -117,8 +118,16 @@ impl SandboxConfig {
         let range = |[least, most]: [u64; 2]| (Duration::from_millis(least), Duration::from_millis(most));
         let (latency, operation) = (range(self.latency_ms), range(self.operation_ms));
         let id = table.provider.clone();
-        let rejected = table.rejected.clone();
-        let mut builder = Sandbox::builder(table.provider.clone(), table.into_listed())
+        let mut rejected = table.rejected.clone();
+        let mut offers = table.into_listed();
+        // A cloud's own list has no age, so that what no table may say is left out here.
+        let now = Timestamp::now();
+        offers.retain(|offer| {
+            let why = offer.provenance.day_to_come(now);
+            rejected.extend(why.iter().map(|why| RejectedRow::new(offer.id(), why)));
+            why.is_none()
+        });
+        let mut builder = Sandbox::builder(id.clone(), offers)
             .rejected(rejected)
             .seed(self.seed)
             .latency(latency.0, latency.1)

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
-    /// The call.
+    /// The call that goes wrong, such as `provision`.
     pub call: Call,
     /// Only for this SKU; for `provision` and `quote`.
     #[serde(default)]
@@ -24,7 +24,7 @@ pub struct FaultRule {
     /// The number of matching calls in a row that fail.
     #[serde(default = "one")]
     pub times: u32,
-    /// The fault.
+    /// What goes wrong with it.
     pub fault: Fault,
 }
 

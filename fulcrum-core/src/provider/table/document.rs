@@ -17,6 +17,9 @@ use crate::model::{
     SkuId, SovereigntyObjective, ZoneId, is_hidden, limits,
 };
 
+/// Names of architectures.
+pub(super) const ARCHITECTURES: [&str; 5] = ["x86_64", "arm64", "riscv64", "ppc64le", "s390x"];
+
 /// A cell's value, or its column and the error.
 pub(super) type CellResult<T> = Result<T, (&'static str, String)>;
 
@@ -24,9 +27,9 @@ pub(super) type CellResult<T> = Result<T, (&'static str, String)>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogueDocument {
-    /// `fulcrum-catalogue/1`.
+    /// The format of the document: `fulcrum-catalogue/1`.
     pub format: String,
-    /// The providers with their offers.
+    /// The providers, each with its offers.
     pub providers: Vec<ProviderDocument>,
 }
 
@@ -39,32 +42,32 @@ impl CatalogueDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderDocument {
-    /// `fulcrum-provider/1`.
+    /// The format of the document: `fulcrum-provider/1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Its id in the federation.
+    /// The id of the provider in the federation, such as `hetzner`.
     pub id: ProviderId,
-    /// Its display name.
+    /// The name that people see.
     pub name: String,
-    /// The selling company.
+    /// The company that sells and invoices, as registered.
     pub legal_name: String,
     /// The country whose law governs the company.
     pub country: CountryCode,
-    /// Its owners, upwards.
+    /// The companies that own the seller, upwards, as far as it is published.
     #[serde(default)]
     pub control_chain: Vec<LegalEntity>,
-    /// Its certifications.
+    /// The certificates that the seller holds, as it publishes them.
     #[serde(default)]
     pub certifications: Vec<Certification>,
     /// Assessed sovereignty levels; they take precedence over computed ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub assessments: BTreeMap<SovereigntyObjective, SealAssessment>,
-    /// Its regions.
+    /// The regions in which it sells, by the names that the price rows use.
     pub regions: Vec<RegionDocument>,
-    /// The source of these facts.
+    /// The page or document that these facts were read from.
     #[serde(default)]
     pub source: String,
-    /// The day on which they were read.
+    /// The day on which these facts were read.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub observed: Option<Date>,
@@ -124,22 +127,22 @@ impl ProviderDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegionDocument {
-    /// The provider's name for it.
+    /// The provider's own name of the region.
     pub id: RegionId,
-    /// The country.
+    /// The country in which the machines stand, as ISO 3166-1 code.
     pub country: CountryCode,
-    /// The nearest city.
+    /// The nearest city, for people.
     #[serde(default)]
     pub city: Option<String>,
-    /// Degrees north.
+    /// Degrees north of the equator, -90 to 90; needed for distances.
     #[serde(default, with = "crate::model::decimal_option")]
     #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub latitude: Option<Decimal>,
-    /// Degrees east.
+    /// Degrees east of Greenwich, -180 to 180; needed for distances.
     #[serde(default, with = "crate::model::decimal_option")]
     #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub longitude: Option<Decimal>,
-    /// Its failure domains.
+    /// The zones of the region, which fail apart from each other.
     #[serde(default)]
     pub zones: Vec<ZoneId>,
 }
@@ -148,7 +151,8 @@ pub struct RegionDocument {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Row {
-    /// A kind of offer, `egress`, or `surcharge`: paid with other products, and not sold by itself.
+    /// The kind of product; or `egress` for traffic, `surcharge` for what is paid with other products and not sold by
+    /// itself.
     pub kind: String,
     /// The provider's product code.
     #[serde(deserialize_with = "sku")]
@@ -158,11 +162,11 @@ pub struct Row {
     pub region: String,
     /// Zones of the region, separated by blanks; empty for the region as a whole.
     pub zone: String,
-    /// Virtual CPUs.
+    /// The number of virtual CPUs.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub vcpu: Option<Decimal>,
-    /// MiB of memory.
+    /// The memory in MiB.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub memory_mib: Option<Decimal>,
@@ -170,21 +174,22 @@ pub struct Row {
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub disk_gib: Option<Decimal>,
-    /// Graphics processors.
+    /// The number of graphics processors.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub gpu: Option<Decimal>,
-    /// `x86_64` or `arm64`.
+    /// `x86_64` or `arm64`; `riscv64`, `ppc64le` and `s390x` are known, too. Empty if it is not told.
+    #[schemars(with = "CellArchitecture")]
     pub architecture: String,
-    /// Price of an hour.
+    /// The price of an hour.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub hourly: Option<Decimal>,
-    /// Price of a month; with `hourly`, its cap.
+    /// The price of a month; with `hourly`, the most that a month costs.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub monthly: Option<Decimal>,
-    /// Set-up fee.
+    /// The set-up fee.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub once: Option<Decimal>,
@@ -194,29 +199,29 @@ pub struct Row {
     #[serde(deserialize_with = "text")]
     #[schemars(with = "CellText")]
     pub unit_price: String,
-    /// ISO 4217.
+    /// The currency as ISO 4217 code, such as EUR.
     pub currency: String,
-    /// `net`, or `gross:19`.
+    /// Whether tax is in the price: `net`, or `gross:19` for 19 % inside.
     pub tax: String,
     /// `on_demand`, `committed` or `spot`; empty for the first.
     #[serde(alias = "market")]
     pub purchase_option: String,
-    /// Minimum term in months.
+    /// The months that must be paid at least.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub term_months: Option<Decimal>,
-    /// Available stock.
+    /// How many can be had; empty if it is not told.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub stock: Option<Decimal>,
     /// Free attributes as `cpu=shared;family=cx`. `with` names the products that a row is paid with, `least_gib` the least disk,
     /// and `storage=extra` a part that another row prices.
     pub attributes: String,
-    /// The day of the price.
+    /// The day on which the price was read.
     #[serde(deserialize_with = "date")]
     #[schemars(with = "CellDate")]
     pub observed: Option<Date>,
-    /// The source of the price.
+    /// The page or document that the price was read from.
     pub source: String,
 }
 
@@ -283,6 +288,12 @@ cell_schema!(
     schemars::json_schema!({
         "type": ["string", "number", "null"], "pattern": format!("^({})?$", AnyDecimal::PATTERN),
     })
+);
+cell_schema!(
+    /// An architecture.
+    CellArchitecture,
+    "CellArchitecture",
+    schemars::json_schema!({ "type": "string", "pattern": format!("^({})?$", ARCHITECTURES.join("|")) })
 );
 cell_schema!(
     /// A day.

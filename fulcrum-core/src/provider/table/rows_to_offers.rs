@@ -1,13 +1,16 @@
 //! Converts rows to offers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use iso_currency::Currency;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::{
     ProviderDocument, Quarantined, Row, Table,
-    document::{CellResult, attributes},
+    document::{ARCHITECTURES, CellResult, attributes},
     parts::{Completeness, Part, Parts},
     places::PlaceIndex,
     quarantine_reason,
@@ -15,7 +18,7 @@ use super::{
 use crate::{
     model::{
         Charge, DocumentError, LegalEntity, Offer, OfferKind, Place, Price, PriceAuthority, Provenance,
-        PurchaseOption, RegionId, Resources, Seller, Tax, Tier, is_hidden, limits,
+        PurchaseOption, RegionId, Resources, Seller, SkuId, Tax, Tier, is_hidden, limits,
     },
     provider::RejectedRow,
 };
@@ -108,6 +111,7 @@ pub(super) fn convert(
     let mut parts = Parts::default();
     // Offers are completed when all parts are known.
     let mut have_no_disk = Vec::new();
+    let mut once = Once::new(origin);
     for (position, (number, row)) in rows.iter().enumerate() {
         let sold = match (read(&index, row, &seller, origin.authority(position)), origin) {
             (Ok(sold), _) => sold,
@@ -118,14 +122,10 @@ pub(super) fn convert(
                 continue;
             }
             (Err((column, message)), Origin::Document) => {
-                let path = match (*number, column) {
-                    (0, "") => format!("offers[{position}]"),
-                    (0, column) => format!("offers[{position}].{column}"),
-                    (_, column) => column.to_owned(),
-                };
-                return Err(DocumentError { path, line: *number, column: 0, message });
+                return Err(at_row(position, *number, column, message));
             }
         };
+        once.check(row, (position, *number), &sold)?;
         match sold {
             Sold::Traffic(price, places) => {
                 consume(
@@ -179,6 +179,65 @@ pub(super) fn convert(
         }
     }
     Ok(table)
+}
+
+/// A mistake in a row of a document, by its position or, in a file of rows, by its line.
+fn at_row(position: usize, line: usize, column: &str, message: String) -> DocumentError {
+    let path = match (line, column) {
+        (0, "") => format!("offers[{position}]"),
+        (0, column) => format!("offers[{position}].{column}"),
+        (_, column) => column.to_owned(),
+    };
+    DocumentError { path, line, column: 0, message }
+}
+
+/// Which row sells what at which place, and prices the traffic of a region. In a person's document none does so twice, as nobody
+/// can tell which of the two prices is meant.
+struct Once<'a> {
+    origin: Origin,
+    lines: HashMap<(&'a str, Option<&'a SkuId>, PurchaseOption, *const Place), usize>,
+}
+
+impl<'a> Once<'a> {
+    fn new(origin: Origin) -> Self {
+        Self { origin, lines: HashMap::new() }
+    }
+
+    /// Checks a row by its position in the document and its line in the file, 0 if it has none.
+    fn check(
+        &mut self,
+        row: &'a Row,
+        (position, line): (usize, usize),
+        sold: &Sold,
+    ) -> Result<(), DocumentError> {
+        if self.origin != Origin::Document {
+            return Ok(());
+        }
+        // A place is one allocation for all rows of a table.
+        let (what, sku, option, places) = match sold {
+            Sold::Product { template, places, .. } => {
+                ("offer", row.sku.as_ref(), template.price.purchase_option, places)
+            }
+            Sold::Traffic(_, places) => ("traffic", None, PurchaseOption::OnDemand, places),
+            Sold::Part(..) => return Ok(()),
+        };
+        for place in places {
+            match self.lines.entry((what, sku, option, Arc::as_ptr(place))) {
+                Entry::Vacant(entry) => _ = entry.insert(line),
+                Entry::Occupied(entry) => {
+                    let name = sku.map_or("the traffic", SkuId::as_str);
+                    let before = match *entry.get() {
+                        0 => "another row".to_owned(),
+                        line => format!("line {line}"),
+                    };
+                    let message =
+                        format!("{name} in {place} is priced by {before} already; keep one row for it");
+                    return Err(at_row(position, line, "sku", message));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The name of a rejected row.
@@ -286,7 +345,7 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
     let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, egress or surcharge")))?;
     let mut attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
     if !row.architecture.is_empty() {
-        attributes.insert("architecture".to_owned(), row.architecture.clone());
+        attributes.insert("architecture".to_owned(), architecture(&row.architecture)?);
     }
     let milli = row.vcpu.and_then(|vcpu| vcpu.checked_mul(Decimal::ONE_THOUSAND)).map(|milli| milli.floor());
     let capacity = Resources {
@@ -325,6 +384,19 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
         seller: seller.clone(),
         provenance: Arc::new(provenance),
     })
+}
+
+/// A processor's architecture, by the one name that blueprints ask for.
+fn architecture(text: &str) -> CellResult<String> {
+    if ARCHITECTURES.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let usual = match text.to_ascii_lowercase().as_str() {
+        "amd64" | "x86-64" | "x64" | "x86" => "write x86_64".to_owned(),
+        "aarch64" | "arm" | "armv8" => "write arm64".to_owned(),
+        _ => format!("write one of {}", ARCHITECTURES.join(", ")),
+    };
+    Err(("architecture", format!("{text:?} is not the name of an architecture here; {usual}")))
 }
 
 /// Source, day and authority of a row's price.

@@ -14,13 +14,13 @@ use crate::model::FindingKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RepairPolicy {
-    /// Services that no step has any more.
+    /// What to do about services that no order has any more: `report`, or `release`.
     pub orphans: Repair,
-    /// Services beside the one that their step has.
+    /// What to do about services beside the one that their step has: `report`, or `release`.
     pub duplicates: Repair,
-    /// Services that an order has and that do not exist.
+    /// What to do about services that an order has and that do not exist: `report`, or `record`.
     pub missing: Record,
-    /// Services that are not what their order bought, or do not work.
+    /// What to do about services that are not what was bought, or do not work: `report`, or `record`.
     pub drifted: Record,
     /// How long one scan waits for the end of a service, in seconds, before it leaves it to the next one; at most as
     /// long as its order's policy lets a compensation take.

@@ -8,8 +8,10 @@ use std::{
 
 use fulcrum_core::{
     ledger::{Ledger, OrderQuery, SqliteLedger},
-    model::OrderId,
+    model::{Order, OrderId},
 };
+
+use rust_decimal::Decimal;
 
 use super::{orders, upgrade};
 
@@ -84,7 +86,11 @@ async fn a_file_is_looked_into_backed_up_and_restored() {
     assert!(orders[..2].iter().all(|order| said.contains(order.id.as_str())), "{said}");
     let said = run("look at an order in the file", folder, &[("ORDER", orders[1].id.as_str())]);
     assert!(said.contains("accepted") && said.contains(orders[1].steps[0].key.as_str()), "{said}");
+    // Nothing is bought yet, so that nothing is billed.
+    let said = run("cost of a stuck order", folder, &[("ORDER", orders[1].id.as_str())]);
+    assert!(!said.contains(orders[1].steps[0].key.as_str()), "{said}");
     assert!(run("back up the file", folder, &[]).contains("ok"));
+    cost_of_what_may_exist(folder, &orders[1]);
     // The host has gone on meanwhile, and goes on.
     ledger.create(&orders[2]).await.expect("created");
     let id = ledger.id().to_owned();
@@ -94,6 +100,21 @@ async fn a_file_is_looked_into_backed_up_and_restored() {
     let ledger = SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger");
     assert_eq!(listed(&ledger).await, [orders[1].id.clone(), orders[0].id.clone()]);
     assert_eq!((ledger.id(), folder.join("set-aside/orders.db").exists()), (id.as_str(), true));
+}
+
+/// In a copy of the newest backup, an order has a step that is stuck: it is billed.
+fn cost_of_what_may_exist(folder: &Path, order: &Order) {
+    let other = tempfile::tempdir().expect("a folder");
+    let copy = other.path().join("orders.db");
+    let set = "UPDATE steps SET state = json_set(state, '$.state', 'stuck') WHERE position = 0";
+    let script = format!("cp backup-*.db {0} && sqlite3 {0} \"$SET\"", copy.display());
+    let shell = Command::new("bash").args(["-euc", &script]).env("SET", set).current_dir(folder).status();
+    assert!(shell.expect("a shell").success());
+    let said = run("cost of a stuck order", other.path(), &[("ORDER", order.id.as_str())]);
+    let step = &order.steps[0];
+    let month: Decimal = step.lease.lines.iter().map(|line| line.monthly).sum();
+    assert!(said.contains(step.key.as_str()) && said.contains("stuck"), "{said}");
+    assert!(said.contains(&format!("│ {}", month.normalize())) && !month.is_zero(), "{month}: {said}");
 }
 
 #[cfg(feature = "postgres")]

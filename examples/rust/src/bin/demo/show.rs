@@ -117,12 +117,13 @@ pub(crate) fn compare(best: &Plan, single: &Result<Plan, ComposeError>) {
             let digits = Digits::of(single.currency, amounts(single).into_iter().chain(amounts(best)));
             lines(single, &digits, false);
             let more = best.objective - single.objective;
-            let sign = if more.is_sign_negative() { "" } else { "+" };
+            // The best of several providers may be cheaper than one that has everything.
+            let words = if more.is_sign_negative() { "saves" } else { "costs" };
             println!(
-                "\n  {} {}; living on without any one provider costs {sign}{}.",
+                "\n  {} {}; living on without any one provider {words} {}.",
                 digits.show(single.objective),
                 single.currency.code(),
-                digits.show(more)
+                digits.show(more.abs())
             );
         }
         Err(error) => println!("\n  At one provider alone: {error}."),

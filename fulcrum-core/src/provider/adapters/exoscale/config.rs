@@ -31,7 +31,7 @@ pub struct ExoscaleConfig {
     /// The key of an API key.
     #[serde(default = "default_key")]
     pub key: Credential,
-    /// Its secret.
+    /// The secret of the API key.
     #[serde(default = "default_secret")]
     pub secret: Credential,
     /// The zones that are offered and searched; empty for all of the table.

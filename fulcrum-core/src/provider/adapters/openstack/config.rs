@@ -26,7 +26,7 @@ pub struct OpenStackConfig {
     pub id: ProviderId,
     /// Keystone's URL with its version, such as `https://auth.cloud.ovh.net/v3`.
     pub auth_url: String,
-    /// The login.
+    /// How the host logs in at Keystone.
     pub auth: Auth,
     /// The regions that are used; empty for all of the price table.
     #[serde(default)]
@@ -119,7 +119,7 @@ pub struct PasswordAuth {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicationCredentialAuth {
-    /// Its identifier.
+    /// The identifier of the application credential.
     pub id: String,
     /// Where its secret is.
     #[serde(default = "default_secret")]

@@ -42,7 +42,7 @@ pub struct OsbConfig {
     pub region: Option<RegionId>,
     /// The user name.
     pub username: String,
-    /// Its password.
+    /// The password of the user.
     #[serde(default = "default_password")]
     pub password: Credential,
     /// The currency of costs that are told in several.

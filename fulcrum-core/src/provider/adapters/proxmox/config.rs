@@ -40,7 +40,7 @@ pub struct ProxmoxConfig {
     pub image: String,
     /// The API token, as `user@realm!name`.
     pub token_id: String,
-    /// Its secret.
+    /// The secret of the API token.
     #[serde(default = "default_token")]
     pub token: Credential,
     /// The disk of the template that is grown to the bought size.
@@ -71,9 +71,9 @@ pub struct ProxmoxConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VmidRange {
-    /// The least.
+    /// The least number of a machine.
     pub from: u64,
-    /// The greatest.
+    /// The greatest number of a machine.
     pub to: u64,
 }
 
