@@ -1,5 +1,7 @@
 //! Options of a purchase.
 
+use std::ffi::c_char;
+
 use fulcrum_core::{model::OrderId, purchase::PurchaseOptions};
 
 use crate::{
@@ -16,12 +18,12 @@ pub struct fulcrum_purchase_options {
     pub size: usize,
     /// Borrowed; the caller's own order id, a UUID in any spelling: the same call with the same id buys once. Or NULL for
     /// a new one.
-    pub id: *const u8,
+    pub id: *const c_char,
     /// Bytes of `id`.
     pub id_length: usize,
     /// Borrowed; the digest that somebody has approved, see fulcrum_plan_approval_digest(): any other plan or policy is
     /// refused. Or NULL.
-    pub approved: *const u8,
+    pub approved: *const c_char,
     /// Bytes of `approved`.
     pub approved_length: usize,
 }

@@ -37,8 +37,6 @@ static int failed(const char *what, fulcrum_error *error) {
     return 1;
 }
 
-static const uint8_t *bytes(const char *text) { return (const uint8_t *)text; }
-
 /* The text in the structures belongs to the plan. */
 static int show_plan(const fulcrum_plan *plan) {
     fulcrum_plan_summary summary = {0};
@@ -102,7 +100,7 @@ int main(int argc, char **argv) {
     fulcrum_compose_options options = FULCRUM_COMPOSE_OPTIONS_INIT;
     int is_committed, reports = 0;
 
-    if (fulcrum_federation_open(bytes(config), strlen(config), bytes(base), strlen(base), &federation, &error))
+    if (fulcrum_federation_open(config, strlen(config), base, strlen(base), &federation, &error))
         return failed("open", error);
     if (fulcrum_federation_refresh(federation, &error)) return failed("refresh", error);
 
@@ -112,15 +110,15 @@ int main(int argc, char **argv) {
     options.userdata = &reports;
 
     /* A mistake is an error with a number and words, never a crash. */
-    if (fulcrum_federation_compose(federation, bytes("name: [1"), 8, NULL, &plan, &error) == FULCRUM_OK || plan != NULL) return 1;
+    if (fulcrum_federation_compose(federation, "name: [1", 8, NULL, &plan, &error) == FULCRUM_OK || plan != NULL) return 1;
     printf("a mistake: %d %s\n", (int)fulcrum_error_code(error), fulcrum_error_message(error));
     fulcrum_error_free(error);
     if (fulcrum_federation_compose(NULL, NULL, 0, NULL, &plan, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
 
     options.offers = 7;
-    if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &plan, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
+    if (fulcrum_federation_compose(federation, blueprint, strlen(blueprint), &options, &plan, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
     options.offers = FULCRUM_OFFERS_ORDERABLE;
-    if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &plan, &error)) return failed("compose", error);
+    if (fulcrum_federation_compose(federation, blueprint, strlen(blueprint), &options, &plan, &error)) return failed("compose", error);
     if (show_plan(plan)) return 1;
 
     if (fulcrum_federation_purchase(federation, plan, NULL, 0, NULL, &order, &error)) return failed("purchase", error);
@@ -138,27 +136,27 @@ int main(int argc, char **argv) {
         fulcrum_order *ended = NULL;
         const char *id = fulcrum_order_id(order);
         const char *stop = "{\"who\": \"ana\", \"why\": \"the night\", \"do\": {\"act\": {\"step\": 0, \"action\": \"stop\"}}}";
-        if (fulcrum_federation_operate(federation, bytes(id), strlen(id), bytes(stop), strlen(stop), &ended, &error)) return failed("operate", error);
+        if (fulcrum_federation_operate(federation, id, strlen(id), stop, strlen(stop), &ended, &error)) return failed("operate", error);
         if (!fulcrum_order_is_committed(ended)) return 1;
         fulcrum_order_free(ended);
         /* A machine has nothing that opens it. */
         fulcrum_access *access = NULL;
-        if (fulcrum_federation_access(federation, bytes(id), strlen(id), 0, &access, NULL) != FULCRUM_PROVIDER_UNSUPPORTED) return 1;
+        if (fulcrum_federation_access(federation, id, strlen(id), 0, &access, NULL) != FULCRUM_PROVIDER_UNSUPPORTED) return 1;
         if (access || fulcrum_access_count(access) || fulcrum_access_name(access, 0) || fulcrum_access_value(access, "user")) return 1;
         fulcrum_access_free(access);
         if (fulcrum_federation_serve(federation, 0, 20, &error)) return failed("serve", error);
-        if (fulcrum_federation_cancel(federation, bytes(id), strlen(id), &ended, &error)) return failed("cancel", error);
+        if (fulcrum_federation_cancel(federation, id, strlen(id), &ended, &error)) return failed("cancel", error);
         fulcrum_order_free(ended);
-        if (fulcrum_federation_order(federation, bytes(id), strlen(id), &ended, &error)) return failed("order", error);
+        if (fulcrum_federation_order(federation, id, strlen(id), &ended, &error)) return failed("order", error);
         if (show_order(ended) || fulcrum_order_is_committed(ended)) return 1;
         fulcrum_order_free(ended);
-        if (fulcrum_federation_events_json(federation, bytes(id), strlen(id), &json, &error)) return failed("events", error);
+        if (fulcrum_federation_events_json(federation, id, strlen(id), &json, &error)) return failed("events", error);
         printf("its events are %zu bytes\n", fulcrum_text_length(json));
         fulcrum_text_free(json);
-        if (fulcrum_federation_timeline_json(federation, bytes(id), strlen(id), &json, &error)) return failed("timeline", error);
+        if (fulcrum_federation_timeline_json(federation, id, strlen(id), &json, &error)) return failed("timeline", error);
         if (!strstr(fulcrum_text_data(json), "fulcrum-timeline/1")) return 1;
         fulcrum_text_free(json);
-        if (fulcrum_federation_timeline_text(federation, bytes(id), strlen(id), &json, &error)) return failed("timeline", error);
+        if (fulcrum_federation_timeline_text(federation, id, strlen(id), &json, &error)) return failed("timeline", error);
         if (!strstr(fulcrum_text_data(json), "order: ended\n")) return 1;
         fulcrum_text_free(json);
         /* Reports what does not fit, and ends nothing: there is no policy. */
@@ -167,20 +165,20 @@ int main(int argc, char **argv) {
         fulcrum_text_free(json);
         const char *one = "{\"limit\": 1}", *unknown = "{\"state\": \"lost\"}";
         fulcrum_orders *page = NULL;
-        if (fulcrum_federation_orders(federation, bytes(one), strlen(one), &page, &error)) return failed("orders", error);
+        if (fulcrum_federation_orders(federation, one, strlen(one), &page, &error)) return failed("orders", error);
         if (fulcrum_orders_count(page) != 1) return 1;
         fulcrum_orders_free(page);
-        if (fulcrum_federation_orders(federation, bytes(unknown), strlen(unknown), &page, NULL) == FULCRUM_OK || page) return 1;
+        if (fulcrum_federation_orders(federation, unknown, strlen(unknown), &page, NULL) == FULCRUM_OK || page) return 1;
         if (fulcrum_federation_orders(federation, NULL, 0, &page, &error)) return failed("orders", error);
         if (fulcrum_orders_count(page) < 1) return 1;
         fulcrum_orders_free(page);
-        if (fulcrum_federation_order(federation, bytes("018f0000-0000-7000-8000-000000000001"), 36, &ended, NULL) != FULCRUM_LEDGER_NO_SUCH_ORDER) return 1;
+        if (fulcrum_federation_order(federation, "018f0000-0000-7000-8000-000000000001", 36, &ended, NULL) != FULCRUM_LEDGER_NO_SUCH_ORDER) return 1;
     }
     fulcrum_order_free(order);
 
     /* A structure of another size is refused, not read beyond its end. */
     options.size = 8;
-    if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &again, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
+    if (fulcrum_federation_compose(federation, blueprint, strlen(blueprint), &options, &again, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
 
     if (fulcrum_federation_purchase_async(federation, plan, NULL, 0, NULL, on_order, &done, NULL, &error)) return failed("purchase_async", error);
     pthread_mutex_lock(&done.lock);

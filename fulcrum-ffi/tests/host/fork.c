@@ -23,7 +23,7 @@ static void on_order(void *userdata, fulcrum_order *made, fulcrum_error *error) 
 /* Each call says at once that the federation is the parent's. */
 static void calls_with_the_parents(void) {
     const char *id = fulcrum_order_id(order), *it = "{}";
-    const uint8_t *shop = bytes(SHOP);
+    const char *shop = SHOP;
     const size_t length = strlen(SHOP), id_length = strlen(id);
     fulcrum_plan *made = NULL;
     fulcrum_order *got = NULL;
@@ -41,18 +41,18 @@ static void calls_with_the_parents(void) {
     CHECK(fulcrum_federation_orders(market, NULL, 0, &all, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_compose(market, shop, length, NULL, &made, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_explain_json(market, shop, length, plan, NULL, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_why_not_json(market, shop, length, plan, bytes("a/b/c"), 5, NULL, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_pareto_json(market, shop, length, bytes(it), 2, 0, NULL, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_why_not_json(market, shop, length, plan, "a/b/c", 5, NULL, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_pareto_json(market, shop, length, it, 2, 0, NULL, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &got, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_purchase_async(market, plan, NULL, 0, NULL, on_order, &unused, &got, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_order(market, bytes(id), id_length, &got, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_events_json(market, bytes(id), id_length, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_timeline_json(market, bytes(id), id_length, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_timeline_text(market, bytes(id), id_length, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_operate(market, bytes(id), id_length, bytes(it), 2, &got, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_cancel(market, bytes(id), id_length, &got, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_order(market, id, id_length, &got, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_events_json(market, id, id_length, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_timeline_json(market, id, id_length, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_timeline_text(market, id, id_length, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_operate(market, id, id_length, it, 2, &got, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_cancel(market, id, id_length, &got, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_reconcile_json(market, NULL, 0, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_run_conformance_json(market, bytes("a"), 1, NULL, 0, NULL, 0, 1, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_run_conformance_json(market, "a", 1, NULL, 0, NULL, 0, 1, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_serve(market, 1, 60000, NULL) == FULCRUM_FORKED);
     CHECK(!made && !got && !all && !text && !unused);
     fulcrum_federation_free(market);
@@ -65,7 +65,7 @@ static void what_is_memory(void) {
     fulcrum_plan *copy = NULL;
     fulcrum_text *text = NULL;
     OK(fulcrum_plan_json(plan, &text, &error));
-    OK(fulcrum_plan_from_json(bytes(fulcrum_text_data(text)), fulcrum_text_length(text), &copy, &error));
+    OK(fulcrum_plan_from_json(fulcrum_text_data(text), fulcrum_text_length(text), &copy, &error));
     fulcrum_text_free(text);
     fulcrum_plan_free(copy);
     CHECK(fulcrum_order_is_committed(order));
@@ -140,7 +140,7 @@ static void *buy(void *unused) {
         fulcrum_order *bought = NULL;
         fulcrum_text *text = NULL;
         OK(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &bought, &error));
-        OK(fulcrum_federation_events_json(market, bytes(fulcrum_order_id(bought)), strlen(fulcrum_order_id(bought)), &text, &error));
+        OK(fulcrum_federation_events_json(market, fulcrum_order_id(bought), strlen(fulcrum_order_id(bought)), &text, &error));
         fulcrum_text_free(text);
         fulcrum_order_free(bought);
     }
@@ -166,7 +166,7 @@ int main(int argc, char **argv) {
 
     /* A callback that forks: the child gets its error when the callback returns. */
     options.progress = forks;
-    status = fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &made, NULL);
+    status = fulcrum_federation_compose(market, SHOP, strlen(SHOP), &options, &made, NULL);
     if (forked == 0) _exit(status == FULCRUM_FORKED && !made ? 0 : 1);
     CHECK(status == FULCRUM_OK && forked > 0 && waitpid(forked, &child_status, 0) == forked && child_status == 0);
     fulcrum_plan_free(made);

@@ -123,19 +123,23 @@ unsafe extern "C" fn goes_on(userdata: *mut c_void, progress: *const fulcrum_pro
 unsafe extern "C" fn answers(
     userdata: *mut c_void,
     call: *const c_char,
-    request: *const u8,
+    request: *const c_char,
     length: usize,
     answer: *mut fulcrum_reply,
 ) -> bool {
     // SAFETY: all are lent for the call; `userdata` outlives the federation.
     let (lines, call, request) = unsafe {
-        (&*userdata.cast::<Lines>(), CStr::from_ptr(call), std::slice::from_raw_parts(request, length))
+        (
+            &*userdata.cast::<Lines>(),
+            CStr::from_ptr(call),
+            std::slice::from_raw_parts(request.cast::<u8>(), length),
+        )
     };
     assert!(!call.to_bytes().is_empty() && std::str::from_utf8(request).is_ok());
     let at = lines.next.fetch_add(1, Ordering::Relaxed);
     let Some(line) = lines.lines.get(at) else { return false };
     // SAFETY: `answer` is that of the call under way.
-    unsafe { fulcrum_reply_set(answer, line.as_ptr(), line.len()) };
+    unsafe { fulcrum_reply_set(answer, line.as_ptr().cast(), line.len()) };
     true
 }
 
@@ -145,8 +149,8 @@ struct Lines {
 }
 
 /// A text as C lends it: NULL where it is empty, now and then.
-fn lent(text: &[u8]) -> (*const u8, usize) {
-    if text.is_empty() { (null(), 0) } else { (text.as_ptr(), text.len()) }
+fn lent(text: &[u8]) -> (*const c_char, usize) {
+    if text.is_empty() { (null(), 0) } else { (text.as_ptr().cast(), text.len()) }
 }
 
 /// What an input holds.
@@ -205,9 +209,9 @@ fn open() -> *mut fulcrum_federation {
     unsafe {
         let base = folder();
         let status = fulcrum_federation_open(
-            config.as_ptr(),
+            config.as_ptr().cast(),
             config.len(),
-            base.as_ptr(),
+            base.as_ptr().cast(),
             base.len(),
             &raw mut federation,
             &raw mut error,
@@ -781,7 +785,7 @@ impl<'a> Pool<'a> {
         let ((at, length), base) = (lent(&config), folder());
         // SAFETY: all pointers live until the call returns.
         let other = self.got(|out, error| unsafe {
-            fulcrum_federation_open(at, length, base.as_ptr(), base.len(), out, error)
+            fulcrum_federation_open(at, length, base.as_ptr().cast(), base.len(), out, error)
         });
         let Some(other) = other else { return };
         self.opened += 1;
@@ -815,7 +819,7 @@ impl<'a> Pool<'a> {
         let lines = Lines { lines, next: AtomicUsize::new(0) };
         let provider = fulcrum_provider {
             size: size_of::<fulcrum_provider>(),
-            description: description.as_ptr(),
+            description: description.as_ptr().cast(),
             description_length: description.len(),
             call: if self.draw.chance(240) { Some(answers) } else { None },
             userdata: (&raw const lines).cast_mut().cast(),
@@ -826,9 +830,9 @@ impl<'a> Pool<'a> {
         // SAFETY: all pointers live until the call returns, and `lines` until the federation is freed.
         let other = self.got(|out, error| unsafe {
             fulcrum_federation_open_with(
-                config.as_ptr(),
+                config.as_ptr().cast(),
                 config.len(),
-                base.as_ptr(),
+                base.as_ptr().cast(),
                 base.len(),
                 reach_at,
                 reach_length,
@@ -866,7 +870,7 @@ impl<'a> Pool<'a> {
                     unsafe {
                         fulcrum_federation_compose(
                             federation,
-                            text.as_ptr(),
+                            text.as_ptr().cast(),
                             text.len(),
                             null(),
                             &raw mut made,
