@@ -1,70 +1,120 @@
 /*
  * Fulcrum: a federated cloud market inside your program.
  *
+ * A federation is several providers as one market. It finds offers, composes the cheapest plan for an application with a proof,
+ * purchases it all or nothing and exactly once, and drives the order until a person is needed or all is over.
+ *
+ * Install and link
+ * ----------------
+ *     make install PREFIX=/usr/local && ldconfig
  *     cc program.c $(pkg-config --cflags --libs fulcrum) -o program
+ * By CMake: find_package(fulcrum CONFIG REQUIRED), then target_link_libraries(program fulcrum::fulcrum), or fulcrum::static.
+ * Below another PREFIX set PKG_CONFIG_PATH=PREFIX/lib/pkgconfig, and link with -Wl,-rpath,PREFIX/lib. C99 is enough; C++17 has
+ * fulcrum.hpp. examples/ has a program in C, C++, PHP, Go, JavaScript and Java.
  *
- * A federation is several providers as one market. It composes plans and purchases them as orders:
- *
- *     fulcrum_federation *federation = NULL;
- *     fulcrum_plan *plan = NULL;
- *     fulcrum_order *order = NULL;
- *     fulcrum_error *error = NULL;
- *     if (fulcrum_federation_open_file(path, path_length, &federation, &error) ||
- *         fulcrum_federation_refresh(federation, &error) ||
- *         fulcrum_federation_compose(federation, blueprint, blueprint_length, NULL, &plan, &error) ||
- *         fulcrum_federation_purchase(federation, plan, NULL, 0, NULL, &order, &error))
+ * In ten lines
+ * ------------
+ *     if (fulcrum_federation_open_file("market.yaml", FULCRUM_NUL_TERMINATED, &market, &error) ||
+ *         fulcrum_federation_refresh(market, &error) ||
+ *         fulcrum_federation_compose(market, blueprint, FULCRUM_NUL_TERMINATED, NULL, &plan, &error) ||
+ *         fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, &error))
  *         fputs(fulcrum_error_message(error), stderr);
  *     fulcrum_error_free(error);
  *     fulcrum_order_free(order);
  *     fulcrum_plan_free(plan);
- *     fulcrum_federation_free(federation);
+ *     fulcrum_federation_free(market);
+ * All of these begin as NULL. At the start of a program call fulcrum_federation_resume() once: it takes up what an earlier run
+ * left. Give each click of a user an id of its own (fulcrum_purchase_options.id): the same click then buys once.
  *
- * examples/c/buy.c is a whole program. docs/c.md describes threads, signals, forks and trust.
+ * Arguments
+ * ---------
+ * - They come in the order self, inputs, outputs. Inputs are borrowed for the call unless said otherwise.
+ * - Text goes in as a pointer and a length in bytes, in UTF-8; the length FULCRUM_NUL_TERMINATED says that it ends with NUL.
+ *   NULL and 0 mean none. A pointer with the length 0 is refused, as a length that was forgotten.
+ * - Documents (blueprints, policies, queries) are text in YAML or JSON; schemas/ describes them, and what `_json` returns.
  *
- * Types
- * -----
- * fulcrum_federation   providers, catalogue and ledger; composes, purchases, cancels, reconciles
- * fulcrum_plan         leases and costs, with the proof that no plan is cheaper
- * fulcrum_order        a purchase as it was when the call returned; fulcrum_orders is a list of them
- * fulcrum_provider     a provider of your own, whose calls the library makes; fulcrum_reply takes each reply
- * fulcrum_text         text that a call returned, such as JSON
- * fulcrum_access       what opens a service: names, and secrets
- * fulcrum_error        why a call failed
- * Functions stand in this order: text, errors, federations, plans, orders.
- *
- * Arguments and ownership
- * -----------------------
- * - Arguments come in the order self, inputs, outputs. Inputs are borrowed for the call unless said otherwise.
+ * Memory
+ * ------
  * - The caller owns each output and frees it by the `_free` of its type, which accepts NULL. Outputs are NULL on failure.
- * - Text goes in as a pointer and a length in bytes, in UTF-8, without a terminating NUL. NULL and 0 mean none. A pointer
- *   with the length 0 is refused, as a length that was forgotten.
- * - Text comes out as a fulcrum_text, which the caller owns, or as a const char pointer that the handle owns: it is
- *   valid until the handle is freed.
- * - Structures begin with their size, which the caller sets. A structure that comes out is the caller's memory; its text
- *   is the handle's.
+ * - Text comes out as a fulcrum_text, which the caller owns and frees, or as a const char pointer that the handle owns: it is
+ *   valid until the handle is freed. Both end with NUL.
+ * - Handles but fulcrum_federation are copies of what was: they outlive the federation, and do not change.
+ *
+ * Structures
+ * ----------
+ * - They begin with `size`, which the caller sets to its sizeof; a wrong size is refused and nothing is written beyond it.
+ *       fulcrum_lease lease = {0};
+ *       lease.size = sizeof lease;
+ * - Options: FULCRUM_COMPOSE_OPTIONS_INIT and FULCRUM_PURCHASE_OPTIONS_INIT; NULL for the usual ones.
+ * - A structure that comes out is the caller's memory; its text is the handle's. Amounts are decimal text and micro-units.
  *
  * Errors
  * ------
- * A call that can fail returns a fulcrum_status, which is 0 for success, and fills the error slot unless that is NULL.
- * Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
+ * - A call that can fail returns a fulcrum_status, which is 0 for success, and fills the error slot unless that is NULL.
+ *   fulcrum_error_read() has the circumstances: provider, call, whether to repeat it, what clashes, the ways out.
+ * - An order that failed is no error: its state says so. Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
  *
- * Threads and callbacks
- * ---------------------
- * - Many threads may use one `const` handle at once.
- * - Calls that wait or compute run on threads of the library, one for each call: a stack of 128 KiB suffices for the
- *   caller. Without a further thread such a call fails with FULCRUM_NO_THREAD.
- * - `progress` is called on the thread that composes. The callback of a purchase and the calls of a provider of your own
- *   come on threads of the library, with the signal mask of the thread that called fulcrum_federation_purchase_async() or
- *   opened the federation.
+ * Threads
+ * -------
+ * - Many threads may use one `const` handle at once. A handle that is not `const` is for one thread at a time.
+ * - Calls that wait or compute run on threads of the library, one for each call: a stack of 128 KiB suffices for the caller.
+ *   Without a further thread such a call fails with FULCRUM_NO_THREAD.
+ * - fulcrum_federation_interrupt() ends all calls with a federation, fulcrum_task_cancel() one task; neither waits.
+ *
+ * Callbacks
+ * ---------
+ *     fulcrum_progress_callback   on the thread that composes, from time to time
+ *     fulcrum_deliver_callback    on the thread that delivers
+ *     fulcrum_purchase_callback   once, on a thread of its own
+ *     fulcrum_provider_callback   on threads of the library, up to 256 at once
+ *     fulcrum_log_callback        on any thread, several at once
  * - A callback must not unwind or longjmp. It may call the library, but a provider's call must not free its federation.
- * - After a fork the parent's federations answer FULCRUM_FORKED at once. A thread that is cancelled (pthread_cancel) in
- *   a call ends after the call.
+ * - A purchase's callback and a provider's calls have the signal mask of the thread that purchased, or opened the federation.
+ * - Nothing needs a callback: tasks, events and orders can be polled, which suits languages that have one thread.
+ *
+ * Main loops
+ * ----------
+ * `fulcrum_federation_<verb>_start` returns a fulcrum_task at once, fulcrum_federation_follow() a fulcrum_events. Wait for
+ * fulcrum_task_fd() and fulcrum_events_fd() by poll(), or ask fulcrum_task_is_done() by a timer.
+ *
+ * Signals and forks
+ * -----------------
+ * The library's threads take no signals, and no signal's disposition is changed. After a fork the parent's federations, tasks and
+ * events answer FULCRUM_FORKED at once: open a federation in each worker. A thread that is cancelled (pthread_cancel) in a call
+ * ends after the call. docs/c.md has the details, and who is trusted with which files and secrets.
+ *
+ * From other languages
+ * --------------------
+ * Pointers and integers only; bool is one byte; no structure is passed by value. Each structure that comes out is also in the JSON
+ * of its handle, so that no layout need be declared. The length -1 (SIZE_MAX) stands for text that ends with NUL.
  *
  * Compatibility
  * -------------
- * Numbers of statuses and enums keep their meaning for ever; later versions may add some. From 1.0 on a minor version
- * appends members to structures and knows the older sizes. Before 1.0 the SONAME has the minor version, and CHANGELOG.md
- * lists what breaks.
+ * Numbers of statuses and enums keep their meaning for ever; later versions may add some. From 1.0 on a minor version appends
+ * members to structures and knows the older sizes. Before 1.0 each minor version may break: the SONAME has it (libfulcrum.so.0.1),
+ * and CHANGELOG.md lists what breaks. docs/abi.txt has all symbols and sizes.
+ *
+ * Index by type
+ * -------------
+ * The library: fulcrum_version fulcrum_set_log_callback fulcrum_metrics_text fulcrum_status_name
+ * fulcrum_text: _data _length _free
+ * fulcrum_error: _code _message _free _read _condition _read_way_out _json
+ * fulcrum_federation, its life: _open _open_file _open_with _refresh _sources_json _settings_schema_json _run_conformance_json
+ *     _interrupt _free fulcrum_reply_set
+ * fulcrum_federation, offers and plans: _offers _quarantined_json _compose _explain_json _why_not_json _pareto_json
+ * fulcrum_federation, purchases and orders: _dry_run_json _purchase _purchase_async _accept _drive _order _orders _resume
+ *     _serve _cancel _operate _access _reconcile_json
+ * fulcrum_federation, what has happened: _follow _events_json _timeline_text _timeline_json _deliver _export_json
+ *     fulcrum_archive_verify _purge
+ * fulcrum_federation, calls in the background: _refresh_start _compose_start _explain_start _drive_start _resume_start
+ *     _cancel_start _operate_start _reconcile_start
+ * fulcrum_task: _is_done _wait _fd _cancel _read_progress _result _take_plan _take_order _take_orders _take_text _free
+ * fulcrum_offers: _count _read _json _catalogue_digest _free
+ * fulcrum_plan: _approval_digest _from_json _json _read _read_lease _read_replica _lease_count _is_optimal _free
+ * fulcrum_order: _json _sold_out_json _read _read_step _read_service _read_attribute _id _is_committed _free
+ * fulcrum_orders: _count _get _free
+ * fulcrum_events: _next _next_json _has_ended _fd _free
+ * fulcrum_access: _count _name _value _free
  *
  * This file is generated; see `make header`.
  */
@@ -1218,6 +1268,57 @@ typedef struct fulcrum_attribute {
 extern "C" {
 #endif // __cplusplus
 
+/* The library ------------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * The library's version, such as "0.1.0". Static; never freed.
+ */
+const char *fulcrum_version(void);
+
+/**
+ * Sets the callback that gets the log of the library, for the whole process; NULL ends it. Before, and by default, nothing is
+ * told and nothing is formatted.
+ *
+ * The callback is called on whatever thread has something to tell, those of the library too, on several at once, and with the
+ * signals of the library's threads blocked. It should be short: the work waits for it. It may call the library; what that tells
+ * on the same thread is left out. It must not unwind. When this call returns, the callback before is not running any more, and
+ * its userdata may be freed; but not if this call is made in the callback. Hold no lock here that the callback takes.
+ *
+ * @param callback   called for each entry; NULL for none.
+ * @param userdata   lent to the callback until another one is set; may be NULL.
+ * @param max_level  the least important level that is wanted, a fulcrum_log_level.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Any thread may use `userdata` until the callback is replaced; `out_error` is valid for the call.
+ */
+fulcrum_status fulcrum_set_log_callback(fulcrum_log_callback callback,
+                                        void *userdata,
+                                        int32_t max_level,
+                                        struct fulcrum_error **out_error);
+
+/**
+ * Returns what this process has counted since its first federation was opened, in the text format of Prometheus: orders by
+ * state, failed attempts, findings, and the time of orders, steps, calls to providers and writes. docs/orders.md lists
+ * them. Nothing in it names an order, a service or a customer. A forked process begins anew.
+ *
+ * @param out_text   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_metrics_text(struct fulcrum_text **out_text,
+                                    struct fulcrum_error **out_error);
+
+/**
+ * Returns the name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version
+ * does not know.
+ *
+ * @param status  any number.
+ */
+const char *fulcrum_status_name(fulcrum_status status);
+
+/* fulcrum_text ------------------------------------------------------------------------------------------------------------------ */
+
 /**
  * Returns the text, ended by NUL. It belongs to `text`; empty for NULL.
  *
@@ -1245,10 +1346,7 @@ size_t fulcrum_text_length(const struct fulcrum_text *text);
  */
 void fulcrum_text_free(struct fulcrum_text *text);
 
-/**
- * The library's version, such as "0.1.0". Static; never freed.
- */
-const char *fulcrum_version(void);
+/* fulcrum_error ----------------------------------------------------------------------------------------------------------------- */
 
 /**
  * Returns the status of the failed call; FULCRUM_OK for NULL.
@@ -1267,14 +1365,6 @@ fulcrum_status fulcrum_error_code(const struct fulcrum_error *error);
  * @pre `error` is NULL or an error that was not freed yet; the text is used no longer than the error.
  */
 const char *fulcrum_error_message(const struct fulcrum_error *error);
-
-/**
- * Returns the name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version
- * does not know.
- *
- * @param status  any number.
- */
-const char *fulcrum_status_name(fulcrum_status status);
 
 /**
  * Frees an error; NULL is fine.
@@ -1342,6 +1432,8 @@ fulcrum_status fulcrum_error_json(const struct fulcrum_error *error,
                                   struct fulcrum_text **out_json,
                                   struct fulcrum_error **out_error);
 
+/* fulcrum_federation, its life -------------------------------------------------------------------------------------------------- */
+
 /**
  * Opens a federation from a text that is not trusted. The federation reads and writes files below `base` only, and
  * sends each secret only to the public API that it is for. fulcrum_federation_open_with() can widen that;
@@ -1376,6 +1468,36 @@ fulcrum_status fulcrum_federation_open(const char *config,
  */
 fulcrum_status fulcrum_federation_open_file(const char *path,
                                             size_t path_length,
+                                            struct fulcrum_federation **out_federation,
+                                            struct fulcrum_error **out_error);
+
+/**
+ * Opens a federation from a text, as fulcrum_federation_open() does, with more reach or with providers of the
+ * host's own.
+ *
+ * @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
+ * @param base, base_length          borrowed; the folder that relative paths start from; empty for the
+ *                                   working folder.
+ * @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is
+ *                                   trusted" in docs/c.md; empty for what lies below `base` and the usual
+ *                                   APIs.
+ * @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the
+ *                                   federation is freed.
+ * @param out_federation             receives a federation that the caller owns and frees with
+ *                                   fulcrum_federation_free().
+ * @param out_error                  may be NULL; else NULL on success, or an error for
+ *                                   fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_open_with(const char *config,
+                                            size_t config_length,
+                                            const char *base,
+                                            size_t base_length,
+                                            const char *reach,
+                                            size_t reach_length,
+                                            const struct fulcrum_provider *providers,
+                                            size_t provider_count,
                                             struct fulcrum_federation **out_federation,
                                             struct fulcrum_error **out_error);
 
@@ -1427,58 +1549,6 @@ fulcrum_status fulcrum_federation_settings_schema_json(const struct fulcrum_fede
                                                        struct fulcrum_error **out_error);
 
 /**
- * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
- * FULCRUM_FEDERATION_ENDED, during this call or soon after it. The callback of a purchase may free its federation;
- * a provider's call must not, as it would wait for itself. Tasks that are not done end with FULCRUM_INTERRUPTED. In a process that has forked since the federation was
- * opened, this call returns at once and keeps the memory.
- *
- * @param federation  given up by the caller.
- *
- * @pre `federation` is NULL or was not freed yet, and no other call with it is under way.
- */
-void fulcrum_federation_free(struct fulcrum_federation *federation);
-
-/**
- * Sets the reply to the call of a provider that is under way.
- *
- * @param reply              borrowed; as the callback got it.
- * @param json, json_length  copied; a JSON object.
- *
- * @pre `reply` is that of the callback under way; the text is valid for the call.
- */
-void fulcrum_reply_set(struct fulcrum_reply *reply, const char *json, size_t json_length);
-
-/**
- * Opens a federation from a text, as fulcrum_federation_open() does, with more reach or with providers of the
- * host's own.
- *
- * @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
- * @param base, base_length          borrowed; the folder that relative paths start from; empty for the
- *                                   working folder.
- * @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is
- *                                   trusted" in docs/c.md; empty for what lies below `base` and the usual
- *                                   APIs.
- * @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the
- *                                   federation is freed.
- * @param out_federation             receives a federation that the caller owns and frees with
- *                                   fulcrum_federation_free().
- * @param out_error                  may be NULL; else NULL on success, or an error for
- *                                   fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_open_with(const char *config,
-                                            size_t config_length,
-                                            const char *base,
-                                            size_t base_length,
-                                            const char *reach,
-                                            size_t reach_length,
-                                            const struct fulcrum_provider *providers,
-                                            size_t provider_count,
-                                            struct fulcrum_federation **out_federation,
-                                            struct fulcrum_error **out_error);
-
-/**
  * Runs the conformance suite at one provider. The result is a JSON object with `checks` (name, outcome, and the
  * reason unless passed), `is_passed`, and all of it for people as `text`. With a SKU the suite buys and ends that
  * product a few times: at a real cloud that costs money.
@@ -1506,6 +1576,43 @@ fulcrum_status fulcrum_federation_run_conformance_json(const struct fulcrum_fede
                                                        uint64_t timeout_ms,
                                                        struct fulcrum_text **out_json,
                                                        struct fulcrum_error **out_error);
+
+/**
+ * Interrupts all calls that other threads are making with a federation, within about 20 ms. Calls that wait fail
+ * with FULCRUM_INTERRUPTED; a search ends as if its progress callback had returned false. Orders under way stay in
+ * the ledger, and fulcrum_federation_resume() takes them up; orders of fulcrum_federation_purchase_async() go on. So end
+ * tasks, too; fulcrum_task_cancel() ends one.
+ * Later calls are not affected. Safe in a signal handler.
+ *
+ * @param federation  borrowed; NULL is fine.
+ *
+ * @pre `federation` is NULL or was not freed yet.
+ */
+void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
+
+/**
+ * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
+ * FULCRUM_FEDERATION_ENDED, during this call or soon after it. The callback of a purchase may free its federation;
+ * a provider's call must not, as it would wait for itself. Tasks that are not done end with FULCRUM_INTERRUPTED. In a process that has forked since the federation was
+ * opened, this call returns at once and keeps the memory.
+ *
+ * @param federation  given up by the caller.
+ *
+ * @pre `federation` is NULL or was not freed yet, and no other call with it is under way.
+ */
+void fulcrum_federation_free(struct fulcrum_federation *federation);
+
+/**
+ * Sets the reply to the call of a provider that is under way.
+ *
+ * @param reply              borrowed; as the callback got it.
+ * @param json, json_length  copied; a JSON object.
+ *
+ * @pre `reply` is that of the callback under way; the text is valid for the call.
+ */
+void fulcrum_reply_set(struct fulcrum_reply *reply, const char *json, size_t json_length);
+
+/* fulcrum_federation, offers and plans ------------------------------------------------------------------------------------------ */
 
 /**
  * Finds offers of the present catalogue, which is empty before the first fulcrum_federation_refresh().
@@ -1538,67 +1645,6 @@ fulcrum_status fulcrum_federation_offers(const struct fulcrum_federation *federa
 fulcrum_status fulcrum_federation_quarantined_json(const struct fulcrum_federation *federation,
                                                    struct fulcrum_text **out_json,
                                                    struct fulcrum_error **out_error);
-
-/**
- * Returns how many offers there are; 0 for NULL.
- *
- * @param offers  borrowed; may be NULL.
- *
- * @pre `offers` is NULL or was not freed yet.
- */
-size_t fulcrum_offers_count(const struct fulcrum_offers *offers);
-
-/**
- * Reads one offer.
- *
- * @param offers     borrowed; owns the text of the offer.
- * @param index      from 0, below fulcrum_offers_count().
- * @param out_offer  the caller's, with its `size` set; filled on success, else as it was.
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call, `out_offer` for `size` bytes; no other thread uses the outputs during it; the text is
- * used no longer than the offers.
- */
-fulcrum_status fulcrum_offers_read(const struct fulcrum_offers *offers,
-                                   size_t index,
-                                   struct fulcrum_offer *out_offer,
-                                   struct fulcrum_error **out_error);
-
-/**
- * Returns all offers as a JSON array: each as in schemas/answers.json, with its `id`, and with `monthly`, `once`, `currency` and
- * `is_orderable` as fulcrum_offer has them.
- *
- * @param offers     borrowed.
- * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_offers_json(const struct fulcrum_offers *offers,
-                                   struct fulcrum_text **out_json,
-                                   struct fulcrum_error **out_error);
-
-/**
- * Returns the digest of the catalogue that the offers are from, by which a plan names it too.
- *
- * @param offers      borrowed.
- * @param out_digest  receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_offers_catalogue_digest(const struct fulcrum_offers *offers,
-                                               struct fulcrum_text **out_digest,
-                                               struct fulcrum_error **out_error);
-
-/**
- * Frees offers, and with them the text that was read from them; NULL is fine.
- *
- * @param offers  given up by the caller.
- *
- * @pre `offers` is NULL or was not freed yet.
- */
-void fulcrum_offers_free(struct fulcrum_offers *offers);
 
 /**
  * Composes the cheapest plan for a blueprint over the present catalogue.
@@ -1697,6 +1743,8 @@ fulcrum_status fulcrum_federation_pareto_json(const struct fulcrum_federation *f
                                               struct fulcrum_text **out_json,
                                               struct fulcrum_error **out_error);
 
+/* fulcrum_federation, purchases and orders -------------------------------------------------------------------------------------- */
+
 /**
  * Tells what a purchase of a plan would be refused for now: its form, its prices, and at each provider everything up to the
  * first call that would cost something, such as credentials, quotas, images and keys. Buys and records nothing. The call
@@ -1745,6 +1793,35 @@ fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *fede
                                            struct fulcrum_error **out_error);
 
 /**
+ * Buys a plan in the background: returns once the order is in the ledger, and calls back when the order has ended.
+ * If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED; the order stays in the ledger,
+ * and fulcrum_federation_resume() takes it up.
+ *
+ * @param federation                  borrowed.
+ * @param plan                        borrowed; a copy is kept.
+ * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param options                     borrowed; NULL for the usual ones.
+ * @param callback                    called exactly once if this call succeeds, never if it fails; see its
+ *                                    type.
+ * @param userdata                    lent to the callback until that returns; may be NULL.
+ * @param out_order                   may be NULL; else receives the order as it was written down, with its
+ *                                    id, which the caller owns and frees with fulcrum_order_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for
+ *                                    fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; `userdata` may be used by another thread, until the callback returns.
+ */
+fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation *federation,
+                                                 const struct fulcrum_plan *plan,
+                                                 const char *policy_json,
+                                                 size_t policy_length,
+                                                 const struct fulcrum_purchase_options *options,
+                                                 fulcrum_purchase_callback callback,
+                                                 void *userdata,
+                                                 struct fulcrum_order **out_order,
+                                                 struct fulcrum_error **out_error);
+
+/**
  * Writes an order down without buying yet, and returns it. fulcrum_federation_drive() buys it, here or on another host with
  * the same ledger; so does fulcrum_federation_serve(). With an id of the caller's the call may be repeated: it gives the same
  * order.
@@ -1784,35 +1861,6 @@ fulcrum_status fulcrum_federation_drive(const struct fulcrum_federation *federat
                                         size_t id_length,
                                         struct fulcrum_order **out_order,
                                         struct fulcrum_error **out_error);
-
-/**
- * Buys a plan in the background: returns once the order is in the ledger, and calls back when the order has ended.
- * If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED; the order stays in the ledger,
- * and fulcrum_federation_resume() takes it up.
- *
- * @param federation                  borrowed.
- * @param plan                        borrowed; a copy is kept.
- * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
- * @param options                     borrowed; NULL for the usual ones.
- * @param callback                    called exactly once if this call succeeds, never if it fails; see its
- *                                    type.
- * @param userdata                    lent to the callback until that returns; may be NULL.
- * @param out_order                   may be NULL; else receives the order as it was written down, with its
- *                                    id, which the caller owns and frees with fulcrum_order_free().
- * @param out_error                   may be NULL; else NULL on success, or an error for
- *                                    fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; `userdata` may be used by another thread, until the callback returns.
- */
-fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation *federation,
-                                                 const struct fulcrum_plan *plan,
-                                                 const char *policy_json,
-                                                 size_t policy_length,
-                                                 const struct fulcrum_purchase_options *options,
-                                                 fulcrum_purchase_callback callback,
-                                                 void *userdata,
-                                                 struct fulcrum_order **out_order,
-                                                 struct fulcrum_error **out_error);
 
 /**
  * Reads an order from the ledger. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
@@ -1865,6 +1913,22 @@ fulcrum_status fulcrum_federation_resume(const struct fulcrum_federation *federa
                                          struct fulcrum_error **out_error);
 
 /**
+ * Drives orders that no host drives, this host's and those of others with the same ledger, for some time. Call it again and
+ * again from a thread of your own. An order under way at the end stays in the ledger, and the next call takes it up.
+ *
+ * @param federation   borrowed.
+ * @param concurrency  orders driven side by side; 0 for 16.
+ * @param duration_ms  for how long, in milliseconds.
+ * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_serve(const struct fulcrum_federation *federation,
+                                        size_t concurrency,
+                                        uint64_t duration_ms,
+                                        struct fulcrum_error **out_error);
+
+/**
  * Cancels an order: ends all of its services, and returns when that is done. The order's state is then ended,
  * failed or refused, or stuck where a person must look.
  *
@@ -1907,22 +1971,6 @@ fulcrum_status fulcrum_federation_operate(const struct fulcrum_federation *feder
                                           struct fulcrum_error **out_error);
 
 /**
- * Drives orders that no host drives, this host's and those of others with the same ledger, for some time. Call it again and
- * again from a thread of your own. An order under way at the end stays in the ledger, and the next call takes it up.
- *
- * @param federation   borrowed.
- * @param concurrency  orders driven side by side; 0 for 16.
- * @param duration_ms  for how long, in milliseconds.
- * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_serve(const struct fulcrum_federation *federation,
-                                        size_t concurrency,
-                                        uint64_t duration_ms,
-                                        struct fulcrum_error **out_error);
-
-/**
  * Tells what opens the service of a step, such as the user name and the password of a database. Nothing of it is recorded; it is
  * the same when it is asked for again.
  *
@@ -1943,44 +1991,46 @@ fulcrum_status fulcrum_federation_access(const struct fulcrum_federation *federa
                                          struct fulcrum_error **out_error);
 
 /**
- * Returns how many values there are; 0 for NULL.
+ * Compares the services at all providers with the ledger, repairs what the policy names, and returns when that is
+ * done. The call succeeds also where a provider failed: the result names it.
  *
- * @param access  borrowed; may be NULL.
+ * The result is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
+ * `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and
+ * `recorded`; `failed` and `unlisted` providers, about which it says nothing; and `scanned`. To reconcile on a
+ * schedule, call this from a thread of your own.
  *
- * @pre `access` is NULL or was not freed yet.
+ * @param federation             borrowed.
+ * @param policy, policy_length  borrowed; JSON such as `{"orphans": "release", "duplicates": "release",
+ *                               "missing": "record", "drifted": "record"}`, or empty to report only.
+ * @param out_json               receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-size_t fulcrum_access_count(const struct fulcrum_access *access);
+fulcrum_status fulcrum_federation_reconcile_json(const struct fulcrum_federation *federation,
+                                                 const char *policy,
+                                                 size_t policy_length,
+                                                 struct fulcrum_text **out_json,
+                                                 struct fulcrum_error **out_error);
+
+/* fulcrum_federation, what has happened ----------------------------------------------------------------------------------------- */
 
 /**
- * Returns the name of a value; they are in alphabetical order. It belongs to `access`; NULL beyond the last.
+ * Follows an order: its events of the past, and then those that happen, until it is final. Fails with
+ * FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
  *
- * @param access  borrowed; may be NULL.
- * @param index   from 0.
+ * @param federation     borrowed; if it is freed, the events end with FULCRUM_FEDERATION_ENDED.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_events     receives events that the caller owns and frees with fulcrum_events_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * @pre `access` is NULL or was not freed yet; the result is used no longer than it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-const char *fulcrum_access_name(const struct fulcrum_access *access,
-                                size_t index);
-
-/**
- * Returns the value of a name, which the caller keeps from logs and files. It belongs to `access`; NULL if there is none.
- *
- * @param access  borrowed; may be NULL.
- * @param name    borrowed; ended by NUL; may be NULL.
- *
- * @pre `access` is NULL or was not freed yet; `name` is NULL or ends with NUL; the result is used no longer than `access`.
- */
-const char *fulcrum_access_value(const struct fulcrum_access *access,
-                                 const char *name);
-
-/**
- * Frees what opens a service, and overwrites its values; NULL is fine.
- *
- * @param access  given up by the caller.
- *
- * @pre `access` is NULL or was not freed yet.
- */
-void fulcrum_access_free(struct fulcrum_access *access);
+fulcrum_status fulcrum_federation_follow(const struct fulcrum_federation *federation,
+                                         const char *id,
+                                         size_t id_length,
+                                         struct fulcrum_events **out_events,
+                                         struct fulcrum_error **out_error);
 
 /**
  * Returns the events of an order as a JSON array, oldest first. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the
@@ -2035,6 +2085,29 @@ fulcrum_status fulcrum_federation_timeline_json(const struct fulcrum_federation 
                                                 struct fulcrum_error **out_error);
 
 /**
+ * Delivers the events of all orders to a callback, in batches, in the order of their sequence numbers and each at least once:
+ * those of the past first, then as they happen. The ledger keeps how far the consumer `name` is, and a later call goes on
+ * there. Remember the highest `sequence` that was dealt with, and skip what is not above it: after a crash, or where two hosts
+ * use one name, events come twice. An order is not purged before each consumer has its events.
+ *
+ * @param federation         borrowed.
+ * @param name, name_length  borrowed; of the consumer.
+ * @param callback           called on this thread.
+ * @param userdata           lent to the callback; may be NULL.
+ * @param duration_ms        for how long, in milliseconds; fulcrum_federation_interrupt() ends it, also in the callback.
+ * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slot during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_deliver(const struct fulcrum_federation *federation,
+                                          const char *name,
+                                          size_t name_length,
+                                          fulcrum_deliver_callback callback,
+                                          void *userdata,
+                                          uint64_t duration_ms,
+                                          struct fulcrum_error **out_error);
+
+/**
  * Returns an order with all that ever happened to it as a JSON document that proves itself: fulcrum_archive_verify() needs no
  * ledger.
  *
@@ -2082,269 +2155,7 @@ fulcrum_status fulcrum_federation_purge(const struct fulcrum_federation *federat
                                         uint64_t *out_count,
                                         struct fulcrum_error **out_error);
 
-/**
- * Delivers the events of all orders to a callback, in batches, in the order of their sequence numbers and each at least once:
- * those of the past first, then as they happen. The ledger keeps how far the consumer `name` is, and a later call goes on
- * there. Remember the highest `sequence` that was dealt with, and skip what is not above it: after a crash, or where two hosts
- * use one name, events come twice. An order is not purged before each consumer has its events.
- *
- * @param federation         borrowed.
- * @param name, name_length  borrowed; of the consumer.
- * @param callback           called on this thread.
- * @param userdata           lent to the callback; may be NULL.
- * @param duration_ms        for how long, in milliseconds; fulcrum_federation_interrupt() ends it, also in the callback.
- * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slot during it; the callback does not unwind.
- */
-fulcrum_status fulcrum_federation_deliver(const struct fulcrum_federation *federation,
-                                          const char *name,
-                                          size_t name_length,
-                                          fulcrum_deliver_callback callback,
-                                          void *userdata,
-                                          uint64_t duration_ms,
-                                          struct fulcrum_error **out_error);
-
-/**
- * Follows an order: its events of the past, and then those that happen, until it is final. Fails with
- * FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
- *
- * @param federation     borrowed; if it is freed, the events end with FULCRUM_FEDERATION_ENDED.
- * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_events     receives events that the caller owns and frees with fulcrum_events_free().
- * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_follow(const struct fulcrum_federation *federation,
-                                         const char *id,
-                                         size_t id_length,
-                                         struct fulcrum_events **out_events,
-                                         struct fulcrum_error **out_error);
-
-/**
- * Waits for the next event and reads it. Where none comes in time, or none comes any more, the call succeeds and `text` is NULL.
- *
- * @param events      borrowed; owns the text of the event, until the next call.
- * @param timeout_ms  how long to wait, in milliseconds; 0 not at all.
- * @param out_event   the caller's, with its `size` set; filled on success, else as it was.
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call, `out_event` for `size` bytes; no other thread uses the events or the outputs during it; the
- * text is used no longer than until the next call.
- */
-fulcrum_status fulcrum_events_next(struct fulcrum_events *events,
-                                   uint64_t timeout_ms,
-                                   struct fulcrum_event *out_event,
-                                   struct fulcrum_error **out_error);
-
-/**
- * Waits for the next event and returns it as a JSON object. Where none comes in time, or none comes any more, the call succeeds
- * and the text is NULL: fulcrum_events_has_ended() tells which.
- *
- * @param events      borrowed.
- * @param timeout_ms  how long to wait, in milliseconds; 0 not at all.
- * @param out_json    receives NULL, or a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the events or the output slots during it.
- */
-fulcrum_status fulcrum_events_next_json(struct fulcrum_events *events,
-                                        uint64_t timeout_ms,
-                                        struct fulcrum_text **out_json,
-                                        struct fulcrum_error **out_error);
-
-/**
- * Returns whether the order is final and each of its events was read: no other comes. False for NULL.
- *
- * @param events  borrowed; may be NULL.
- *
- * @pre `events` is NULL or was not freed yet.
- */
-bool fulcrum_events_has_ended(const struct fulcrum_events *events);
-
-/**
- * Returns a file descriptor that is readable while an event waits, and from the end on: for poll(), epoll or the main loop of
- * a toolkit. Read the events then with the timeout 0; never read the descriptor. It belongs to the events, which close it. -1
- * for NULL, where no descriptor can be had, and on Windows.
- *
- * @param events  borrowed; may be NULL.
- *
- * @pre `events` is NULL or was not freed yet.
- */
-int fulcrum_events_fd(const struct fulcrum_events *events);
-
-/**
- * Frees events, and with them the text that was read from them; NULL is fine. Never waits.
- *
- * @param events  given up by the caller.
- *
- * @pre `events` is NULL or was not freed yet, and no other call with it is under way.
- */
-void fulcrum_events_free(struct fulcrum_events *events);
-
-/**
- * Compares the services at all providers with the ledger, repairs what the policy names, and returns when that is
- * done. The call succeeds also where a provider failed: the result names it.
- *
- * The result is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
- * `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and
- * `recorded`; `failed` and `unlisted` providers, about which it says nothing; and `scanned`. To reconcile on a
- * schedule, call this from a thread of your own.
- *
- * @param federation             borrowed.
- * @param policy, policy_length  borrowed; JSON such as `{"orphans": "release", "duplicates": "release",
- *                               "missing": "record", "drifted": "record"}`, or empty to report only.
- * @param out_json               receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_reconcile_json(const struct fulcrum_federation *federation,
-                                                 const char *policy,
-                                                 size_t policy_length,
-                                                 struct fulcrum_text **out_json,
-                                                 struct fulcrum_error **out_error);
-
-/**
- * Interrupts all calls that other threads are making with a federation, within about 20 ms. Calls that wait fail
- * with FULCRUM_INTERRUPTED; a search ends as if its progress callback had returned false. Orders under way stay in
- * the ledger, and fulcrum_federation_resume() takes them up; orders of fulcrum_federation_purchase_async() go on. So end
- * tasks, too; fulcrum_task_cancel() ends one.
- * Later calls are not affected. Safe in a signal handler.
- *
- * @param federation  borrowed; NULL is fine.
- *
- * @pre `federation` is NULL or was not freed yet.
- */
-void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
-
-/**
- * Returns whether the call is done, so that nothing waits any more. True for NULL.
- *
- * @param task  borrowed; may be NULL.
- *
- * @pre `task` is NULL or was not freed yet.
- */
-bool fulcrum_task_is_done(const struct fulcrum_task *task);
-
-/**
- * Waits until the call is done, at most so long, and returns whether it is. True for NULL.
- *
- * @param task        borrowed; may be NULL.
- * @param timeout_ms  in milliseconds.
- *
- * @pre `task` is NULL or was not freed yet.
- */
-bool fulcrum_task_wait(const struct fulcrum_task *task, uint64_t timeout_ms);
-
-/**
- * Returns a file descriptor that is readable once the call is done: for poll(), epoll or the main loop of a toolkit. Never read
- * it. It belongs to the task, which closes it. -1 for NULL, where no descriptor can be had, and on Windows.
- *
- * @param task  borrowed; may be NULL.
- *
- * @pre `task` is NULL or was not freed yet.
- */
-int fulcrum_task_fd(const struct fulcrum_task *task);
-
-/**
- * Asks the call to end, and returns at once. Within some 20 ms it fails with FULCRUM_INTERRUPTED; a search ends with its best
- * plan so far. An order that was under way stays in the ledger: fulcrum_federation_resume() takes it up, and
- * fulcrum_federation_cancel_start() ends it.
- *
- * @param task  borrowed; may be NULL.
- *
- * @pre `task` is NULL or was not freed yet.
- */
-void fulcrum_task_cancel(const struct fulcrum_task *task);
-
-/**
- * Reads how far the search of a task is.
- *
- * @param task          borrowed.
- * @param out_progress  the caller's, with its `size` set; filled on success, else as it was. Where no search has begun,
- *                      `incumbent_micros` and `bound_micros` are -1 and `nodes` is 0.
- * @param out_error     may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call, `out_progress` for `size` bytes; no other thread uses the outputs during it.
- */
-fulcrum_status fulcrum_task_read_progress(const struct fulcrum_task *task,
-                                          struct fulcrum_progress *out_progress,
-                                          struct fulcrum_error **out_error);
-
-/**
- * Waits until the call is done, and returns its status and its error. For a task that answers nothing, such as that of
- * fulcrum_federation_refresh_start().
- *
- * @param task       borrowed.
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slot during it.
- */
-fulcrum_status fulcrum_task_result(const struct fulcrum_task *task,
-                                   struct fulcrum_error **out_error);
-
-/**
- * Waits until the call is done, and returns its plan, once.
- *
- * @param task       borrowed; of fulcrum_federation_compose_start().
- * @param out_plan   receives a plan that the caller owns and frees with fulcrum_plan_free().
- * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_task_take_plan(const struct fulcrum_task *task,
-                                      struct fulcrum_plan **out_plan,
-                                      struct fulcrum_error **out_error);
-
-/**
- * Waits until the call is done, and returns its order, once.
- *
- * @param task       borrowed; of fulcrum_federation_drive_start(), `_cancel_start` or `_operate_start`.
- * @param out_order  receives an order that the caller owns and frees with fulcrum_order_free().
- * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_task_take_order(const struct fulcrum_task *task,
-                                       struct fulcrum_order **out_order,
-                                       struct fulcrum_error **out_error);
-
-/**
- * Waits until the call is done, and returns its orders, once.
- *
- * @param task        borrowed; of fulcrum_federation_resume_start().
- * @param out_orders  receives orders that the caller owns and frees with fulcrum_orders_free().
- * @param out_error   may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_task_take_orders(const struct fulcrum_task *task,
-                                        struct fulcrum_orders **out_orders,
-                                        struct fulcrum_error **out_error);
-
-/**
- * Waits until the call is done, and returns its JSON, once.
- *
- * @param task       borrowed; of fulcrum_federation_explain_start() or `_reconcile_start`.
- * @param out_text   receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_task_take_text(const struct fulcrum_task *task,
-                                      struct fulcrum_text **out_text,
-                                      struct fulcrum_error **out_error);
-
-/**
- * Frees a task; NULL is fine. A call that is not done is cancelled; this does not wait for it.
- *
- * @param task  given up by the caller.
- *
- * @pre `task` is NULL or was not freed yet, and no other call with it is under way.
- */
-void fulcrum_task_free(struct fulcrum_task *task);
+/* fulcrum_federation, calls in the background ----------------------------------------------------------------------------------- */
 
 /**
  * Begins what fulcrum_federation_refresh() does. fulcrum_task_result() tells how it went.
@@ -2482,39 +2293,199 @@ fulcrum_status fulcrum_federation_reconcile_start(const struct fulcrum_federatio
                                                   struct fulcrum_task **out_task,
                                                   struct fulcrum_error **out_error);
 
+/* fulcrum_task ------------------------------------------------------------------------------------------------------------------ */
+
 /**
- * Sets the callback that gets the log of the library, for the whole process; NULL ends it. Before, and by default, nothing is
- * told and nothing is formatted.
+ * Returns whether the call is done, so that nothing waits any more. True for NULL.
  *
- * The callback is called on whatever thread has something to tell, those of the library too, on several at once, and with the
- * signals of the library's threads blocked. It should be short: the work waits for it. It may call the library; what that tells
- * on the same thread is left out. It must not unwind. When this call returns, the callback before is not running any more, and
- * its userdata may be freed; but not if this call is made in the callback. Hold no lock here that the callback takes.
+ * @param task  borrowed; may be NULL.
  *
- * @param callback   called for each entry; NULL for none.
- * @param userdata   lent to the callback until another one is set; may be NULL.
- * @param max_level  the least important level that is wanted, a fulcrum_log_level.
+ * @pre `task` is NULL or was not freed yet.
+ */
+bool fulcrum_task_is_done(const struct fulcrum_task *task);
+
+/**
+ * Waits until the call is done, at most so long, and returns whether it is. True for NULL.
+ *
+ * @param task        borrowed; may be NULL.
+ * @param timeout_ms  in milliseconds.
+ *
+ * @pre `task` is NULL or was not freed yet.
+ */
+bool fulcrum_task_wait(const struct fulcrum_task *task, uint64_t timeout_ms);
+
+/**
+ * Returns a file descriptor that is readable once the call is done: for poll(), epoll or the main loop of a toolkit. Never read
+ * it. It belongs to the task, which closes it. -1 for NULL, where no descriptor can be had, and on Windows.
+ *
+ * @param task  borrowed; may be NULL.
+ *
+ * @pre `task` is NULL or was not freed yet.
+ */
+int fulcrum_task_fd(const struct fulcrum_task *task);
+
+/**
+ * Asks the call to end, and returns at once. Within some 20 ms it fails with FULCRUM_INTERRUPTED; a search ends with its best
+ * plan so far. An order that was under way stays in the ledger: fulcrum_federation_resume() takes it up, and
+ * fulcrum_federation_cancel_start() ends it.
+ *
+ * @param task  borrowed; may be NULL.
+ *
+ * @pre `task` is NULL or was not freed yet.
+ */
+void fulcrum_task_cancel(const struct fulcrum_task *task);
+
+/**
+ * Reads how far the search of a task is.
+ *
+ * @param task          borrowed.
+ * @param out_progress  the caller's, with its `size` set; filled on success, else as it was. Where no search has begun,
+ *                      `incumbent_micros` and `bound_micros` are -1 and `nodes` is 0.
+ * @param out_error     may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_progress` for `size` bytes; no other thread uses the outputs during it.
+ */
+fulcrum_status fulcrum_task_read_progress(const struct fulcrum_task *task,
+                                          struct fulcrum_progress *out_progress,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its status and its error. For a task that answers nothing, such as that of
+ * fulcrum_federation_refresh_start().
+ *
+ * @param task       borrowed.
  * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * @pre Any thread may use `userdata` until the callback is replaced; `out_error` is valid for the call.
+ * @pre Pointers are valid for the call; no other thread uses the output slot during it.
  */
-fulcrum_status fulcrum_set_log_callback(fulcrum_log_callback callback,
-                                        void *userdata,
-                                        int32_t max_level,
+fulcrum_status fulcrum_task_result(const struct fulcrum_task *task,
+                                   struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its plan, once.
+ *
+ * @param task       borrowed; of fulcrum_federation_compose_start().
+ * @param out_plan   receives a plan that the caller owns and frees with fulcrum_plan_free().
+ * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_task_take_plan(const struct fulcrum_task *task,
+                                      struct fulcrum_plan **out_plan,
+                                      struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its order, once.
+ *
+ * @param task       borrowed; of fulcrum_federation_drive_start(), `_cancel_start` or `_operate_start`.
+ * @param out_order  receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_task_take_order(const struct fulcrum_task *task,
+                                       struct fulcrum_order **out_order,
+                                       struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its orders, once.
+ *
+ * @param task        borrowed; of fulcrum_federation_resume_start().
+ * @param out_orders  receives orders that the caller owns and frees with fulcrum_orders_free().
+ * @param out_error   may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_task_take_orders(const struct fulcrum_task *task,
+                                        struct fulcrum_orders **out_orders,
                                         struct fulcrum_error **out_error);
 
 /**
- * Returns what this process has counted since its first federation was opened, in the text format of Prometheus: orders by
- * state, failed attempts, findings, and the time of orders, steps, calls to providers and writes. docs/orders.md lists
- * them. Nothing in it names an order, a service or a customer. A forked process begins anew.
+ * Waits until the call is done, and returns its JSON, once.
  *
+ * @param task       borrowed; of fulcrum_federation_explain_start() or `_reconcile_start`.
  * @param out_text   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_task_take_text(const struct fulcrum_task *task,
+                                      struct fulcrum_text **out_text,
+                                      struct fulcrum_error **out_error);
+
+/**
+ * Frees a task; NULL is fine. A call that is not done is cancelled; this does not wait for it.
+ *
+ * @param task  given up by the caller.
+ *
+ * @pre `task` is NULL or was not freed yet, and no other call with it is under way.
+ */
+void fulcrum_task_free(struct fulcrum_task *task);
+
+/* fulcrum_offers ---------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Returns how many offers there are; 0 for NULL.
+ *
+ * @param offers  borrowed; may be NULL.
+ *
+ * @pre `offers` is NULL or was not freed yet.
+ */
+size_t fulcrum_offers_count(const struct fulcrum_offers *offers);
+
+/**
+ * Reads one offer.
+ *
+ * @param offers     borrowed; owns the text of the offer.
+ * @param index      from 0, below fulcrum_offers_count().
+ * @param out_offer  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_offer` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the offers.
+ */
+fulcrum_status fulcrum_offers_read(const struct fulcrum_offers *offers,
+                                   size_t index,
+                                   struct fulcrum_offer *out_offer,
+                                   struct fulcrum_error **out_error);
+
+/**
+ * Returns all offers as a JSON array: each as in schemas/answers.json, with its `id`, and with `monthly`, `once`, `currency` and
+ * `is_orderable` as fulcrum_offer has them.
+ *
+ * @param offers     borrowed.
+ * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
  * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_metrics_text(struct fulcrum_text **out_text,
-                                    struct fulcrum_error **out_error);
+fulcrum_status fulcrum_offers_json(const struct fulcrum_offers *offers,
+                                   struct fulcrum_text **out_json,
+                                   struct fulcrum_error **out_error);
+
+/**
+ * Returns the digest of the catalogue that the offers are from, by which a plan names it too.
+ *
+ * @param offers      borrowed.
+ * @param out_digest  receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_offers_catalogue_digest(const struct fulcrum_offers *offers,
+                                               struct fulcrum_text **out_digest,
+                                               struct fulcrum_error **out_error);
+
+/**
+ * Frees offers, and with them the text that was read from them; NULL is fine.
+ *
+ * @param offers  given up by the caller.
+ *
+ * @pre `offers` is NULL or was not freed yet.
+ */
+void fulcrum_offers_free(struct fulcrum_offers *offers);
+
+/* fulcrum_plan ------------------------------------------------------------------------------------------------------------------ */
 
 /**
  * Returns the digest of a plan and a policy, for an approval step: have it signed off, and name it as
@@ -2637,6 +2608,8 @@ bool fulcrum_plan_is_optimal(const struct fulcrum_plan *plan);
  */
 void fulcrum_plan_free(struct fulcrum_plan *plan);
 
+/* fulcrum_order ----------------------------------------------------------------------------------------------------------------- */
+
 /**
  * Returns the order with its steps and services as JSON.
  *
@@ -2755,6 +2728,8 @@ bool fulcrum_order_is_committed(const struct fulcrum_order *order);
  */
 void fulcrum_order_free(struct fulcrum_order *order);
 
+/* fulcrum_orders ---------------------------------------------------------------------------------------------------------------- */
+
 /**
  * Returns how many orders a list has; 0 for NULL.
  *
@@ -2788,6 +2763,111 @@ fulcrum_status fulcrum_orders_get(const struct fulcrum_orders *orders,
  * @pre `orders` is NULL or was not freed yet.
  */
 void fulcrum_orders_free(struct fulcrum_orders *orders);
+
+/* fulcrum_events ---------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Waits for the next event and reads it. Where none comes in time, or none comes any more, the call succeeds and `text` is NULL.
+ *
+ * @param events      borrowed; owns the text of the event, until the next call.
+ * @param timeout_ms  how long to wait, in milliseconds; 0 not at all.
+ * @param out_event   the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_event` for `size` bytes; no other thread uses the events or the outputs during it; the
+ * text is used no longer than until the next call.
+ */
+fulcrum_status fulcrum_events_next(struct fulcrum_events *events,
+                                   uint64_t timeout_ms,
+                                   struct fulcrum_event *out_event,
+                                   struct fulcrum_error **out_error);
+
+/**
+ * Waits for the next event and returns it as a JSON object. Where none comes in time, or none comes any more, the call succeeds
+ * and the text is NULL: fulcrum_events_has_ended() tells which.
+ *
+ * @param events      borrowed.
+ * @param timeout_ms  how long to wait, in milliseconds; 0 not at all.
+ * @param out_json    receives NULL, or a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the events or the output slots during it.
+ */
+fulcrum_status fulcrum_events_next_json(struct fulcrum_events *events,
+                                        uint64_t timeout_ms,
+                                        struct fulcrum_text **out_json,
+                                        struct fulcrum_error **out_error);
+
+/**
+ * Returns whether the order is final and each of its events was read: no other comes. False for NULL.
+ *
+ * @param events  borrowed; may be NULL.
+ *
+ * @pre `events` is NULL or was not freed yet.
+ */
+bool fulcrum_events_has_ended(const struct fulcrum_events *events);
+
+/**
+ * Returns a file descriptor that is readable while an event waits, and from the end on: for poll(), epoll or the main loop of
+ * a toolkit. Read the events then with the timeout 0; never read the descriptor. It belongs to the events, which close it. -1
+ * for NULL, where no descriptor can be had, and on Windows.
+ *
+ * @param events  borrowed; may be NULL.
+ *
+ * @pre `events` is NULL or was not freed yet.
+ */
+int fulcrum_events_fd(const struct fulcrum_events *events);
+
+/**
+ * Frees events, and with them the text that was read from them; NULL is fine. Never waits.
+ *
+ * @param events  given up by the caller.
+ *
+ * @pre `events` is NULL or was not freed yet, and no other call with it is under way.
+ */
+void fulcrum_events_free(struct fulcrum_events *events);
+
+/* fulcrum_access ---------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Returns how many values there are; 0 for NULL.
+ *
+ * @param access  borrowed; may be NULL.
+ *
+ * @pre `access` is NULL or was not freed yet.
+ */
+size_t fulcrum_access_count(const struct fulcrum_access *access);
+
+/**
+ * Returns the name of a value; they are in alphabetical order. It belongs to `access`; NULL beyond the last.
+ *
+ * @param access  borrowed; may be NULL.
+ * @param index   from 0.
+ *
+ * @pre `access` is NULL or was not freed yet; the result is used no longer than it.
+ */
+const char *fulcrum_access_name(const struct fulcrum_access *access,
+                                size_t index);
+
+/**
+ * Returns the value of a name, which the caller keeps from logs and files. It belongs to `access`; NULL if there is none.
+ *
+ * @param access  borrowed; may be NULL.
+ * @param name    borrowed; ended by NUL; may be NULL.
+ *
+ * @pre `access` is NULL or was not freed yet; `name` is NULL or ends with NUL; the result is used no longer than `access`.
+ */
+const char *fulcrum_access_value(const struct fulcrum_access *access,
+                                 const char *name);
+
+/**
+ * Frees what opens a service, and overwrites its values; NULL is fine.
+ *
+ * @param access  given up by the caller.
+ *
+ * @pre `access` is NULL or was not freed yet.
+ */
+void fulcrum_access_free(struct fulcrum_access *access);
 
 #ifdef __cplusplus
 }  // extern "C"

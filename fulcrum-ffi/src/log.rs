@@ -62,16 +62,52 @@ pub type fulcrum_log_callback = Option<
     ),
 >;
 
-/// The host's callback. It is never freed: a thread may look at it while it is replaced.
+type Callback = unsafe extern "C" fn(*mut c_void, fulcrum_log_level, *const c_char, *const c_char);
+
+/// The host's callback. It is never freed: a thread may look at it while it is replaced. So each one is kept, once.
 struct Sink {
-    callback: unsafe extern "C" fn(*mut c_void, fulcrum_log_level, *const c_char, *const c_char),
+    callback: Callback,
     userdata: *mut c_void,
+    /// That was made before it.
+    before: *mut Sink,
     /// Threads that are in the callback, or look at it.
     users: AtomicUsize,
     process: Process,
 }
 
 static SINK: AtomicPtr<Sink> = AtomicPtr::new(null_mut());
+/// The newest of all that were ever set.
+static ALL: AtomicPtr<Sink> = AtomicPtr::new(null_mut());
+
+impl Sink {
+    /// The one of this callback.
+    fn of(callback: Callback, userdata: *mut c_void) -> *mut Self {
+        let process = Process::current();
+        let mut at = ALL.load(SeqCst);
+        // SAFETY: NULL, or one that is never freed and whose other members never change.
+        while let Some(sink) = unsafe { at.as_ref() } {
+            let is_same = std::ptr::fn_addr_eq(sink.callback, callback) && sink.userdata == userdata;
+            if is_same && sink.process == process {
+                return at;
+            }
+            at = sink.before;
+        }
+        let before = ALL.load(SeqCst);
+        let new =
+            Box::into_raw(Box::new(Self { callback, userdata, before, users: AtomicUsize::new(0), process }));
+        while let Err(now) = ALL.compare_exchange(
+            // SAFETY: made above, and given to nobody yet.
+            unsafe { (*new).before },
+            new,
+            SeqCst,
+            SeqCst,
+        ) {
+            // SAFETY: as above.
+            unsafe { (*new).before = now };
+        }
+        new
+    }
+}
 
 thread_local! {
     /// Whether this thread is in the callback.
@@ -234,15 +270,19 @@ pub unsafe extern "C" fn fulcrum_set_log_callback(
             }
         };
         let filter = filter()?;
-        let process = Process::current();
-        let sink = callback.map(|callback| Sink { callback, userdata, users: AtomicUsize::new(0), process });
-        let before = SINK.swap(sink.map_or(null_mut(), |sink| Box::into_raw(Box::new(sink))), SeqCst);
+        let sink = callback.map_or(null_mut(), |callback| Sink::of(callback, userdata));
+        let before = SINK.swap(sink, SeqCst);
         // Fails only if the subscriber is gone, which is the process's.
         let _ = filter.reload(targets(max));
         // SAFETY: NULL, or a callback that is never freed.
         if let Some(before) = unsafe { before.as_ref() } {
             // In a forked process the other threads are the parent's.
-            while before.users.load(SeqCst) > 0 && before.process.is_current() && !IS_LOGGING.get() {
+            let is_replaced = !std::ptr::eq(before, sink);
+            while is_replaced
+                && before.users.load(SeqCst) > 0
+                && before.process.is_current()
+                && !IS_LOGGING.get()
+            {
                 thread::sleep(Duration::from_millis(1));
             }
         }

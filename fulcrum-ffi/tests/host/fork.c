@@ -6,6 +6,9 @@ static const char *base, *ledger;
 static fulcrum_federation *market;
 static fulcrum_plan *plan;
 static fulcrum_order *order;
+static fulcrum_events *followed;
+static fulcrum_task *begun;
+static int entries;
 
 static void too_late(int signal) {
     static const char words[] = "a call hangs\n";
@@ -20,6 +23,16 @@ static void on_order(void *userdata, fulcrum_order *made, fulcrum_error *error) 
     __atomic_store_n((int *)userdata, 1, __ATOMIC_SEQ_CST);
 }
 
+static bool on_events(void *userdata, const char *events, size_t length) {
+    (void)userdata, (void)events, (void)length;
+    return true;
+}
+
+static void on_log(void *userdata, fulcrum_log_level level, const char *target, const char *text) {
+    (void)level, (void)target, (void)text;
+    __atomic_fetch_add((int *)userdata, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Each call says at once that the federation is the parent's. */
 static void calls_with_the_parents(void) {
     const char *id = fulcrum_order_id(order), *it = "{}";
@@ -28,6 +41,9 @@ static void calls_with_the_parents(void) {
     fulcrum_plan *made = NULL;
     fulcrum_order *got = NULL;
     fulcrum_orders *all = NULL;
+    fulcrum_offers *offers = NULL;
+    fulcrum_events *events = NULL;
+    fulcrum_task *task = NULL;
     fulcrum_text *text = NULL;
     fulcrum_error *error = NULL;
     struct timespec begin, end;
@@ -54,7 +70,28 @@ static void calls_with_the_parents(void) {
     CHECK(fulcrum_federation_reconcile_json(market, NULL, 0, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_run_conformance_json(market, "a", 1, NULL, 0, NULL, 0, 1, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_serve(market, 1, 60000, NULL) == FULCRUM_FORKED);
-    CHECK(!made && !got && !all && !text && !unused);
+    CHECK(fulcrum_federation_offers(market, NULL, 0, &offers, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_quarantined_json(market, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_accept(market, plan, NULL, 0, NULL, &got, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_drive(market, id, id_length, &got, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_follow(market, id, id_length, &events, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_export_json(market, id, id_length, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_purge(market, "2026-01-01T00:00:00Z", 20, NULL, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_deliver(market, "a", 1, on_events, NULL, 60000, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_refresh_start(market, &task, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_compose_start(market, shop, length, NULL, &task, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_cancel_start(market, id, id_length, &task, NULL) == FULCRUM_FORKED);
+    CHECK(!made && !got && !all && !text && !unused && !offers && !events && !task);
+    {
+        fulcrum_event event = {0};
+        event.size = sizeof event;
+        CHECK(fulcrum_events_next(followed, 60000, &event, NULL) == FULCRUM_FORKED);
+        CHECK(fulcrum_task_result(begun, NULL) == FULCRUM_FORKED && fulcrum_task_is_done(begun));
+        CHECK(fulcrum_task_fd(begun) == -1 && fulcrum_events_fd(followed) == -1 && !fulcrum_events_has_ended(followed));
+        fulcrum_task_cancel(begun);
+        fulcrum_task_free(begun);
+        fulcrum_events_free(followed);
+    }
     fulcrum_federation_free(market);
     clock_gettime(CLOCK_MONOTONIC, &end);
     CHECK(end.tv_sec - begin.tv_sec <= 2);
@@ -87,9 +124,14 @@ static int in_a_child(void (*work)(void)) {
 }
 
 static void a_worker(void) {
+    fulcrum_text *text = NULL;
     calls_with_the_parents();
     what_is_memory();
     use_market(base, ":memory:");
+    OK(fulcrum_metrics_text(&text, &error));
+    /* The child counts its own: one order. */
+    CHECK(strstr(fulcrum_text_data(text), "fulcrum_orders_total{state=\"committed\"} 1\n"));
+    fulcrum_text_free(text);
     /* The ledger that the parent has open, too. */
     use_market(base, ledger);
     fulcrum_order_free(order);
@@ -160,6 +202,9 @@ int main(int argc, char **argv) {
     OK(fulcrum_federation_refresh(market, &error));
     plan = compose(market);
     OK(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, &error));
+    OK(fulcrum_set_log_callback(on_log, &entries, FULCRUM_LOG_LEVEL_DEBUG, &error));
+    OK(fulcrum_federation_follow(market, fulcrum_order_id(order), FULCRUM_NUL_TERMINATED, &followed, &error));
+    OK(fulcrum_federation_explain_start(market, SHOP, FULCRUM_NUL_TERMINATED, plan, NULL, &begun, &error));
     CHECK(in_a_child(a_worker) == 0);
     CHECK(in_a_child(a_worker_of_a_worker) == 0);
     CHECK(in_a_child(exits) == 0);
@@ -184,6 +229,9 @@ int main(int argc, char **argv) {
         fulcrum_order_free(other);
     }
     CHECK(in_a_child(a_worker) == 0);
+    CHECK(__atomic_load_n(&entries, __ATOMIC_SEQ_CST) > 100);
+    fulcrum_events_free(followed);
+    fulcrum_task_free(begun);
     fulcrum_order_free(order);
     fulcrum_plan_free(plan);
     fulcrum_federation_free(market);

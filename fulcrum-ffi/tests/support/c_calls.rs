@@ -18,6 +18,9 @@ use fulcrum::*;
 
 use crate::{draw::Draw, fault};
 
+#[path = "background_calls.rs"]
+mod background_calls;
+
 /// Calls of one input.
 const MOST_CALLS: usize = 16;
 /// Inputs that share a federation: opening one takes longer than most calls, and so does whatever looks at all of its orders.
@@ -44,11 +47,14 @@ const CATALOGUE: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [
                  "disk_gib": 80, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"}]}]}"#;
 
 /// Texts of every sort: documents that are good, and that are not.
-const TEXTS: [&str; 24] = [
+const TEXTS: [&str; 27] = [
     "",
     "{ name: shop, components: { web: { vcpu: 2 } } }",
     "{ name: shop, components: { web: { vcpu: 2, replicas: 2 } }, constraints: [ spread: { components: [web], over: provider, at_least: 2 } ] }",
     "{ name: shop, components: { web: { vcpu: 64 } } }",
+    "{ name: shop, budget: 1, components: { web: { vcpu: 2 } } }",
+    "{ kinds: [machine], at_least: { vcpu_milli: 2000 }, limit: 3 }",
+    "2999-01-01T00:00:00Z",
     "{ name: shop, components: { db: { kind: database } } }",
     "[]",
     "null",
@@ -353,7 +359,7 @@ impl<'a> Pool<'a> {
     fn call(&mut self) {
         // What opens federations, starts threads or waits comes seldom: it takes as long as a hundred others.
         let call = match self.draw.below(256) {
-            call @ 0..25 => call,
+            call @ 0..31 => call,
             call => CHEAP[call % CHEAP.len()],
         };
         match call {
@@ -382,6 +388,11 @@ impl<'a> Pool<'a> {
             21 => self.serve(),
             22 => self.check(),
             23 => self.numbers(),
+            25 => self.offers(),
+            26 => self.accept(),
+            27 | 28 => self.tasks(),
+            29 => self.archive(),
+            30 => self.circumstances(),
             _ => self.access(),
         }
     }
