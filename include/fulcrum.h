@@ -91,8 +91,8 @@
  * Compatibility
  * -------------
  * Numbers of statuses and enums keep their meaning for ever; later versions may add some. From 1.0 on a minor version appends
- * members to structures and knows the older sizes. Before 1.0 each minor version may break: the SONAME has it (libfulcrum.so.0.1),
- * and CHANGELOG.md lists what breaks. docs/abi.txt has all symbols and sizes.
+ * members to structures and knows the older sizes. Before 1.0 each minor version may break: the SONAME has its number, and
+ * CHANGELOG.md lists what breaks. docs/abi.txt has all symbols and sizes.
  *
  * Index by type
  * -------------
@@ -102,8 +102,8 @@
  * fulcrum_federation, its life: _open _open_file _open_with _refresh _sources_json _settings_schema_json _run_conformance_json
  *     _interrupt _free fulcrum_reply_set
  * fulcrum_federation, offers and plans: _offers _quarantined_json _compose _explain_json _why_not_json _pareto_json
- * fulcrum_federation, purchases and orders: _dry_run_json _purchase _purchase_async _accept _drive _order _orders _resume
- *     _serve _cancel _operate _access _reconcile_json
+ * fulcrum_federation, purchases and orders: _dry_run_json _purchase _purchase_async _accept _accept_as _drive _order _orders
+ *     _resume _serve _cancel _operate _access _reconcile_json
  * fulcrum_federation, what has happened: _follow _events_json _timeline_text _timeline_json _deliver _export_json
  *     fulcrum_archive_verify _purge
  * fulcrum_federation, calls in the background: _refresh_start _compose_start _explain_start _drive_start _resume_start
@@ -1844,6 +1844,31 @@ fulcrum_status fulcrum_federation_accept(const struct fulcrum_federation *federa
                                          const struct fulcrum_purchase_options *options,
                                          struct fulcrum_order **out_order,
                                          struct fulcrum_error **out_error);
+
+/**
+ * As fulcrum_federation_accept() with an id of the caller's, and without a structure: for languages where one is awkward. The same
+ * id with the same plan and policy gives the same order, so that a click that comes twice buys once.
+ *
+ * @param federation                  borrowed.
+ * @param id, id_length               borrowed; the caller's own order id, a UUID in any spelling.
+ * @param plan                        borrowed.
+ * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param out_order                   receives an order that the caller owns and frees with
+ *                                    fulcrum_order_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for
+ *                                    fulcrum_error_free(): FULCRUM_PURCHASE_ID_TAKEN where it is the
+ *                                    id of another purchase.
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_accept_as(const struct fulcrum_federation *federation,
+                                            const char *id,
+                                            size_t id_length,
+                                            const struct fulcrum_plan *plan,
+                                            const char *policy_json,
+                                            size_t policy_length,
+                                            struct fulcrum_order **out_order,
+                                            struct fulcrum_error **out_error);
 
 /**
  * Drives one order to its end: makes its services, or ends them.

@@ -133,8 +133,8 @@ pub use provider::{
     fulcrum_provider_callback, fulcrum_reply, fulcrum_reply_set,
 };
 pub use purchase::{
-    fulcrum_federation_accept, fulcrum_federation_drive, fulcrum_federation_purchase,
-    fulcrum_federation_purchase_async, fulcrum_purchase_callback,
+    fulcrum_federation_accept, fulcrum_federation_accept_as, fulcrum_federation_drive,
+    fulcrum_federation_purchase, fulcrum_federation_purchase_async, fulcrum_purchase_callback,
 };
 pub use purchase_options::fulcrum_purchase_options;
 pub use reconcile::fulcrum_federation_reconcile_json;

@@ -7,7 +7,7 @@ use std::{
 
 use fulcrum_core::{
     model::{Order, OrderId, Policy},
-    purchase::PurchaseError,
+    purchase::{PurchaseError, PurchaseOptions},
 };
 use tokio::{sync::oneshot, task::JoinError};
 
@@ -107,6 +107,52 @@ pub unsafe extern "C" fn fulcrum_federation_accept(
                 out(out_order, "out_order")?,
             )
         };
+        let accepted = federation.inner.accept(&plan.inner, policy(json)?, options);
+        *out_order = fulcrum_order::boxed(federation.wait(accepted)??);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
+
+/// As fulcrum_federation_accept() with an id of the caller's, and without a structure: for languages where one is awkward. The same
+/// id with the same plan and policy gives the same order, so that a click that comes twice buys once.
+///
+/// @param federation                  borrowed.
+/// @param id, id_length               borrowed; the caller's own order id, a UUID in any spelling.
+/// @param plan                        borrowed.
+/// @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param out_order                   receives an order that the caller owns and frees with
+///                                    fulcrum_order_free().
+/// @param out_error                   may be NULL; else NULL on success, or an error for
+///                                    fulcrum_error_free(): FULCRUM_PURCHASE_ID_TAKEN where it is the
+///                                    id of another purchase.
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_accept_as(
+    federation: *const fulcrum_federation,
+    id: *const c_char,
+    id_length: usize,
+    plan: *const fulcrum_plan,
+    policy_json: *const c_char,
+    policy_length: usize,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, id, plan, json, out_order) = unsafe {
+            (
+                borrow_federation(federation)?,
+                utf8(id, id_length, "id")?,
+                borrow(plan, "plan")?,
+                utf8(policy_json, policy_length, "policy")?,
+                out(out_order, "out_order")?,
+            )
+        };
+        let options = PurchaseOptions { id: Some(purchase_options::own_id(id)?), approved: None };
         let accepted = federation.inner.accept(&plan.inner, policy(json)?, options);
         *out_order = fulcrum_order::boxed(federation.wait(accepted)??);
         Ok(())

@@ -28,6 +28,12 @@ pub struct fulcrum_purchase_options {
     pub approved_length: usize,
 }
 
+/// An id of the caller's.
+pub(crate) fn own_id(id: &str) -> Outcome<OrderId> {
+    let wrong = || fulcrum_error::argument(&format!("the id is {id:?}, which is not a UUID"));
+    OrderId::from_uuid(id).ok_or_else(wrong)
+}
+
 /// Reads the options of a purchase.
 ///
 /// # Safety
@@ -54,7 +60,6 @@ pub(crate) unsafe fn read(options: *const fulcrum_purchase_options) -> Outcome<P
             utf8(options.approved, options.approved_length, "options.approved")?,
         )
     };
-    let wrong = || fulcrum_error::argument(&format!("options.id is {id:?}, which is not a UUID"));
-    let id = if id.is_empty() { None } else { Some(OrderId::from_uuid(id).ok_or_else(wrong)?) };
+    let id = if id.is_empty() { None } else { Some(own_id(id)?) };
     Ok(PurchaseOptions { id, approved: (!approved.is_empty()).then(|| approved.to_owned()) })
 }

@@ -138,6 +138,7 @@ const GROUPS: [(&str, &[&str]); 15] = [
             "fulcrum_federation_purchase",
             "fulcrum_federation_purchase_async",
             "fulcrum_federation_accept",
+            "fulcrum_federation_accept_as",
             "fulcrum_federation_drive",
             "fulcrum_federation_order",
             "fulcrum_federation_orders",

@@ -73,6 +73,7 @@ static void calls_with_the_parents(void) {
     CHECK(fulcrum_federation_offers(market, NULL, 0, &offers, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_quarantined_json(market, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_accept(market, plan, NULL, 0, NULL, &got, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_accept_as(market, id, id_length, plan, NULL, 0, &got, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_drive(market, id, id_length, &got, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_follow(market, id, id_length, &events, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_export_json(market, id, id_length, &text, NULL) == FULCRUM_FORKED);

@@ -88,6 +88,25 @@ fn a_click_that_is_repeated_buys_once() {
             assert_eq!(summary.service_count, 2);
             fulcrum_order_free(order);
         }
+        let (id, length) = bytes(CLICK);
+        let (mut same, mut error) = (null_mut(), null_mut());
+        let status =
+            fulcrum_federation_accept_as(market, id, length, plan, null(), 0, &raw mut same, &raw mut error);
+        assert_eq!(status, FULCRUM_OK, "{}", message(error));
+        assert!(fulcrum_order_is_committed(same) && text(fulcrum_order_id(same)) == CLICK);
+        fulcrum_order_free(same);
+        let (smaller, smaller_length) = bytes(r#"{"name": "shop", "components": {"web": {"vcpu": 2}}}"#);
+        let mut other = null_mut();
+        let status =
+            fulcrum_federation_compose(market, smaller, smaller_length, null(), &raw mut other, null_mut());
+        assert_eq!(status, FULCRUM_OK);
+        let status =
+            fulcrum_federation_accept_as(market, id, length, other, null(), 0, &raw mut same, null_mut());
+        fulcrum_plan_free(other);
+        assert!(status == FULCRUM_PURCHASE_ID_TAKEN && same.is_null());
+        let status =
+            fulcrum_federation_accept_as(market, null(), 0, plan, null(), 0, &raw mut same, null_mut());
+        assert!(status == FULCRUM_INVALID_ARGUMENT && same.is_null());
         assert_eq!(listed(market, "{}"), [CLICK]);
         let mut found = null_mut();
         assert_eq!(

@@ -51,6 +51,12 @@ impl Pool<'_> {
             fulcrum_federation_accept(federation, plan, at, length, options, out, error)
         });
         self.keep_order(order);
+        let ((id, id_length), (at, length)) = (lent(&id), lent(&policy));
+        // SAFETY: all pointers live until the call returns.
+        let order = self.got(|out, error| unsafe {
+            fulcrum_federation_accept_as(federation, id, id_length, plan, at, length, out, error)
+        });
+        self.keep_order(order);
         let id = if self.draw.chance(32) { self.text() } else { self.known_id() };
         let (at, length) = lent(&id);
         // SAFETY: all pointers live until the call returns; the events are freed once.
