@@ -46,8 +46,6 @@ pub enum fulcrum_log_level {
     Info = 3,
     /// Calls to providers, and what is tried again.
     Debug = 4,
-    /// All else.
-    Trace = 5,
 }
 
 /// Takes one entry of the log. `target` is the part of the library, such as "fulcrum_core::purchase::drive"; `text` is one line
@@ -209,8 +207,7 @@ fn level(level: Level) -> fulcrum_log_level {
         Level::ERROR => fulcrum_log_level::Error,
         Level::WARN => fulcrum_log_level::Warn,
         Level::INFO => fulcrum_log_level::Info,
-        Level::DEBUG => fulcrum_log_level::Debug,
-        Level::TRACE => fulcrum_log_level::Trace,
+        _ => fulcrum_log_level::Debug,
     }
 }
 
@@ -263,7 +260,6 @@ pub unsafe extern "C" fn fulcrum_set_log_callback(
             (Some(_), 2) => LevelFilter::WARN,
             (Some(_), 3) => LevelFilter::INFO,
             (Some(_), 4) => LevelFilter::DEBUG,
-            (Some(_), 5) => LevelFilter::TRACE,
             (Some(_), other) => {
                 let message = format!("max_level is {other}; write FULCRUM_LOG_LEVEL_INFO, or another level");
                 return Err(fulcrum_error::argument(&message));

@@ -91,7 +91,10 @@ pub unsafe extern "C" fn fulcrum_federation_orders(
     unsafe { guard_on_call_thread(out_orders, out_error, call) }
 }
 
-/// Drives every order that an earlier run left unfinished to its end. Call it once at the start.
+/// Drives every order that an earlier run left unfinished to its end. Call it once at the start. Where that run was killed, its
+/// claims run out first, which takes some 15 seconds, and then the orders take as long as they take: a program that has more to do
+/// uses fulcrum_federation_resume_start(), and fulcrum_federation_follow() for each order that fulcrum_federation_orders() lists as
+/// unfinished.
 ///
 /// @param federation  borrowed.
 /// @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the

@@ -14,7 +14,7 @@ use crate::{
     guard::{borrow, guard_on_call_thread, out, utf8},
     operate::order_id,
     plan::fulcrum_plan,
-    task::{Answer, fulcrum_task, start},
+    task::{TaskOutput, fulcrum_task, start},
 };
 
 /// Begins what fulcrum_federation_refresh() does. fulcrum_task_result() tells how it went.
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn fulcrum_federation_refresh_start(
         let (federation, out_task) = unsafe { (share_federation(federation)?, out(out_task, "out_task")?) };
         *out_task = start(federation, |market| {
             market.wait(market.inner.refresh())?;
-            Ok(Answer::Nothing)
+            Ok(TaskOutput::Nothing)
         })?;
         Ok(())
     };
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn fulcrum_federation_compose_start(
             let plan = market
                 .inner
                 .compose_with(&blueprint, &search.options, &mut |progress| search.poll_progress(progress))?;
-            Ok(Answer::Plan(Box::new(plan)))
+            Ok(TaskOutput::Plan(Box::new(plan)))
         })?;
         Ok(())
     };
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn fulcrum_federation_explain_start(
             let said = market.inner.explain(&blueprint, &plan, &search.options, &mut |progress| {
                 search.poll_progress(progress)
             })?;
-            Ok(Answer::Text(said.to_document().to_string()))
+            Ok(TaskOutput::Text(said.to_document().to_string()))
         })?;
         Ok(())
     };
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn fulcrum_federation_drive_start(
         };
         let id = order_id(id)?;
         *out_task = start(federation, move |market| {
-            Ok(Answer::Order(Box::new(market.wait(market.inner.drive(&id))??)))
+            Ok(TaskOutput::Order(Box::new(market.wait(market.inner.drive(&id))??)))
         })?;
         Ok(())
     };
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn fulcrum_federation_resume_start(
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, out_task) = unsafe { (share_federation(federation)?, out(out_task, "out_task")?) };
-        *out_task = start(federation, |market| Ok(Answer::Orders(market.wait(market.inner.resume())??)))?;
+        *out_task = start(federation, |market| Ok(TaskOutput::Orders(market.wait(market.inner.resume())??)))?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn fulcrum_federation_cancel_start(
         };
         let id = order_id(id)?;
         *out_task = start(federation, move |market| {
-            Ok(Answer::Order(Box::new(market.wait(market.inner.cancel(&id))??)))
+            Ok(TaskOutput::Order(Box::new(market.wait(market.inner.cancel(&id))??)))
         })?;
         Ok(())
     };
@@ -260,7 +260,7 @@ pub unsafe extern "C" fn fulcrum_federation_operate_start(
         };
         let (id, request) = (order_id(id)?, parse_json::<OperatorRequest>(request)?);
         *out_task = start(federation, move |market| {
-            Ok(Answer::Order(Box::new(market.wait(market.inner.operate(&id, request))??)))
+            Ok(TaskOutput::Order(Box::new(market.wait(market.inner.operate(&id, request))??)))
         })?;
         Ok(())
     };
@@ -297,7 +297,7 @@ pub unsafe extern "C" fn fulcrum_federation_reconcile_start(
         let policy = if policy.is_empty() { RepairPolicy::default() } else { parse_json(policy)? };
         *out_task = start(federation, move |market| {
             let outcome = market.wait(market.inner.repair(&policy))??;
-            Ok(Answer::Text(serde_json::to_string(&outcome).unwrap_or_default()))
+            Ok(TaskOutput::Text(serde_json::to_string(&outcome).unwrap_or_default()))
         })?;
         Ok(())
     };

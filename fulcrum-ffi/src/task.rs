@@ -36,9 +36,9 @@ pub struct fulcrum_task {
     process: Process,
 }
 
-/// What a call comes to.
+/// What the call of a task returns.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum TaskOutput {
     Nothing,
     Plan(Box<Plan>),
     Order(Box<Order>),
@@ -46,7 +46,7 @@ pub(crate) enum Answer {
     Text(String),
 }
 
-impl Answer {
+impl TaskOutput {
     fn word(&self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
@@ -61,8 +61,8 @@ impl Answer {
 /// Between the thread that makes the call and the host's.
 #[derive(Debug, Default)]
 struct TaskState {
-    /// None while it runs; then the answer, until it is taken, or the error.
-    outcome: Mutex<Option<Outcome<Option<Answer>>>>,
+    /// None while it runs; then what it returns, until that is taken, or the error.
+    outcome: Mutex<Option<Outcome<Option<TaskOutput>>>>,
     is_done: Condvar,
     is_cancelled: AtomicBool,
     progress: Mutex<Option<fulcrum_progress>>,
@@ -74,7 +74,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl TaskState {
-    fn finish(&self, outcome: Outcome<Answer>) {
+    fn finish(&self, outcome: Outcome<TaskOutput>) {
         *lock(&self.outcome) = Some(outcome.map(Some));
         self.readiness.set(true);
         self.is_done.notify_all();
@@ -95,8 +95,8 @@ impl TaskState {
         true
     }
 
-    /// What the call came to, as an answer of one sort; a wrong question takes nothing.
-    fn take<T>(&self, wanted: &str, pick: impl FnOnce(Answer) -> Result<T, Answer>) -> Outcome<T> {
+    /// What the call returns, if it is of this sort; who asks for another takes nothing.
+    fn take<T>(&self, wanted: &str, pick: impl FnOnce(TaskOutput) -> Result<T, TaskOutput>) -> Outcome<T> {
         self.wait(None);
         let mut outcome = lock(&self.outcome);
         let answer = match &mut *outcome {
@@ -105,10 +105,10 @@ impl TaskState {
             None => return Err(fulcrum_error::interrupted()),
         };
         let Some(had) = answer.take() else {
-            return Err(fulcrum_error::argument("the answer of this task was taken already"));
+            return Err(fulcrum_error::argument("what this task returns was taken already"));
         };
         pick(had).map_err(|had| {
-            let message = format!("this task answers {}, not {wanted}", had.word());
+            let message = format!("this task returns {}, not {wanted}", had.word());
             *answer = Some(had);
             fulcrum_error::argument(&message)
         })
@@ -152,7 +152,7 @@ impl Tasks {
 /// Begins a call.
 pub(crate) fn start(
     market: Arc<OpenFederation>,
-    call: impl FnOnce(&OpenFederation) -> Outcome<Answer> + Send + 'static,
+    call: impl FnOnce(&OpenFederation) -> Outcome<TaskOutput> + Send + 'static,
 ) -> Outcome<*mut fulcrum_task> {
     let state = Arc::new(TaskState::default());
     let (own, shared) = (state.clone(), market.clone());
@@ -269,7 +269,7 @@ pub unsafe extern "C" fn fulcrum_task_read_progress(
     unsafe { guard(out_error, call) }
 }
 
-/// Waits until the call is done, and returns its status and its error. For a task that answers nothing, such as that of
+/// Waits until the call is done, and returns its status and its error. For a task that returns nothing, such as that of
 /// fulcrum_federation_refresh_start().
 ///
 /// @param task       borrowed.
@@ -313,7 +313,7 @@ pub unsafe extern "C" fn fulcrum_task_take_plan(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (task, out_plan) = unsafe { (borrow_task(task)?, out(out_plan, "out_plan")?) };
         let plan = task.take("a plan", |answer| match answer {
-            Answer::Plan(plan) => Ok(plan),
+            TaskOutput::Plan(plan) => Ok(plan),
             other => Err(other),
         })?;
         *out_plan = fulcrum_plan::boxed(*plan);
@@ -341,7 +341,7 @@ pub unsafe extern "C" fn fulcrum_task_take_order(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (task, out_order) = unsafe { (borrow_task(task)?, out(out_order, "out_order")?) };
         let order = task.take("an order", |answer| match answer {
-            Answer::Order(order) => Ok(order),
+            TaskOutput::Order(order) => Ok(order),
             other => Err(other),
         })?;
         *out_order = fulcrum_order::boxed(*order);
@@ -369,7 +369,7 @@ pub unsafe extern "C" fn fulcrum_task_take_orders(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (task, out_orders) = unsafe { (borrow_task(task)?, out(out_orders, "out_orders")?) };
         let orders = task.take("orders", |answer| match answer {
-            Answer::Orders(orders) => Ok(orders),
+            TaskOutput::Orders(orders) => Ok(orders),
             other => Err(other),
         })?;
         *out_orders = fulcrum_orders::boxed(orders);
@@ -397,7 +397,7 @@ pub unsafe extern "C" fn fulcrum_task_take_text(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (task, out_text) = unsafe { (borrow_task(task)?, out(out_text, "out_text")?) };
         let text = task.take("a text", |answer| match answer {
-            Answer::Text(text) => Ok(text),
+            TaskOutput::Text(text) => Ok(text),
             other => Err(other),
         })?;
         *out_text = fulcrum_text::boxed(text);
