@@ -167,10 +167,6 @@ typedef enum fulcrum_log_level {
    * Calls to providers, and what is tried again.
    */
   FULCRUM_LOG_LEVEL_DEBUG = 4,
-  /**
-   * All else.
-   */
-  FULCRUM_LOG_LEVEL_TRACE = 5,
 } fulcrum_log_level;
 
 /**
@@ -1923,7 +1919,10 @@ fulcrum_status fulcrum_federation_orders(const struct fulcrum_federation *federa
                                          struct fulcrum_error **out_error);
 
 /**
- * Drives every order that an earlier run left unfinished to its end. Call it once at the start.
+ * Drives every order that an earlier run left unfinished to its end. Call it once at the start. Where that run was killed, its
+ * claims run out first, which takes some 15 seconds, and then the orders take as long as they take: a program that has more to do
+ * uses fulcrum_federation_resume_start(), and fulcrum_federation_follow() for each order that fulcrum_federation_orders() lists as
+ * unfinished.
  *
  * @param federation  borrowed.
  * @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the
@@ -2375,7 +2374,7 @@ fulcrum_status fulcrum_task_read_progress(const struct fulcrum_task *task,
                                           struct fulcrum_error **out_error);
 
 /**
- * Waits until the call is done, and returns its status and its error. For a task that answers nothing, such as that of
+ * Waits until the call is done, and returns its status and its error. For a task that returns nothing, such as that of
  * fulcrum_federation_refresh_start().
  *
  * @param task       borrowed.

@@ -31,7 +31,7 @@ impl Amount {
     }
 
     /// One that there may not be: its text is NULL then.
-    pub(crate) fn lend(amount: Option<&Self>) -> fulcrum_amount {
+    pub(crate) fn as_ptr_or_null(amount: Option<&Self>) -> fulcrum_amount {
         amount.map_or(fulcrum_amount { text: std::ptr::null(), micros: i64::MAX }, Self::as_ptr)
     }
 

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Upper limits of the buckets of a time, in seconds: from a write to a purchase that waits for capacity.
-const BUCKETS: [f64; 14] =
+const BUCKET_SECONDS: [f64; 14] =
     [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0];
 
 /// One series: a counter, or a histogram.
@@ -31,7 +31,7 @@ const BUCKETS: [f64; 14] =
 struct Series {
     count: u64,
     /// Of a histogram: in each bucket, and all together.
-    buckets: [u64; BUCKETS.len()],
+    buckets: [u64; BUCKET_SECONDS.len()],
     sum: f64,
 }
 
@@ -69,7 +69,7 @@ impl HistogramFn for Shared {
         let mut series = self.lock();
         series.count = series.count.saturating_add(1);
         series.sum += value;
-        for (limit, bucket) in BUCKETS.into_iter().zip(&mut series.buckets) {
+        for (limit, bucket) in BUCKET_SECONDS.into_iter().zip(&mut series.buckets) {
             *bucket = bucket.saturating_add(u64::from(value <= limit));
         }
     }
@@ -179,7 +179,7 @@ fn render() -> String {
                 continue;
             }
             let comma = if labels.is_empty() { "" } else { "," };
-            for (limit, bucket) in BUCKETS.into_iter().zip(series.buckets) {
+            for (limit, bucket) in BUCKET_SECONDS.into_iter().zip(series.buckets) {
                 let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{limit}\"}} {bucket}");
             }
             let (count, sum) = (series.count, series.sum);

@@ -138,7 +138,7 @@ fn a_verb_of_one_language_is_one_of_all_or_says_why_not() {
             // Words around code say how it is done instead.
             let is_in_words = !cell.starts_with('`');
             for name in in_code(cell) {
-                named.insert(name.to_owned());
+                named.insert(name.strip_prefix("fulcrum_federation_").unwrap_or(name).to_owned());
                 if !is_in_words && !language.verbs.contains(name) && !(language.knows)(name) {
                     wrong.push(format!("{}, {}: there is no {name}", row[0], language.name));
                 }
