@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PREFIX ?= /usr/local
+LIBDIR ?= lib
+DESTDIR ?=
 ARGS ?=
 VENV := build/venv
 
@@ -74,6 +76,6 @@ schemas: ## write schemas/*.json, Python's types of documents and what the READM
 matrix: ## write docs/adapters/matrix.md and docs/settings.md again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --features adapters --test adapter matrix
 
-install: ## install the C library and headers below PREFIX (default /usr/local)
+install: ## install the C library and headers below PREFIX (default /usr/local); LIBDIR and DESTDIR as usual
 	@scripts/setup --rust
-	@scripts/install "$(PREFIX)"
+	@DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" scripts/install "$(PREFIX)"

@@ -1,70 +1,120 @@
 /*
  * Fulcrum: a federated cloud market inside your program.
  *
+ * A federation is several providers as one market. It finds offers, composes the cheapest plan for an application with a proof,
+ * purchases it all or nothing and exactly once, and drives the order until a person is needed or all is over.
+ *
+ * Install and link
+ * ----------------
+ *     make install PREFIX=/usr/local && ldconfig
  *     cc program.c $(pkg-config --cflags --libs fulcrum) -o program
+ * By CMake: find_package(fulcrum CONFIG REQUIRED), then target_link_libraries(program fulcrum::fulcrum), or fulcrum::static.
+ * Below another PREFIX set PKG_CONFIG_PATH=PREFIX/lib/pkgconfig, and link with -Wl,-rpath,PREFIX/lib. C99 is enough; C++17 has
+ * fulcrum.hpp. examples/ has a program in C, C++, PHP, Go, JavaScript and Java.
  *
- * A federation is several providers as one market. It composes plans and purchases them as orders:
- *
- *     fulcrum_federation *federation = NULL;
- *     fulcrum_plan *plan = NULL;
- *     fulcrum_order *order = NULL;
- *     fulcrum_error *error = NULL;
- *     if (fulcrum_federation_open_file(path, path_length, &federation, &error) ||
- *         fulcrum_federation_refresh(federation, &error) ||
- *         fulcrum_federation_compose(federation, blueprint, blueprint_length, NULL, &plan, &error) ||
- *         fulcrum_federation_purchase(federation, plan, NULL, 0, NULL, &order, &error))
+ * In ten lines
+ * ------------
+ *     if (fulcrum_federation_open_file("market.yaml", FULCRUM_NUL_TERMINATED, &market, &error) ||
+ *         fulcrum_federation_refresh(market, &error) ||
+ *         fulcrum_federation_compose(market, blueprint, FULCRUM_NUL_TERMINATED, NULL, &plan, &error) ||
+ *         fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, &error))
  *         fputs(fulcrum_error_message(error), stderr);
  *     fulcrum_error_free(error);
  *     fulcrum_order_free(order);
  *     fulcrum_plan_free(plan);
- *     fulcrum_federation_free(federation);
+ *     fulcrum_federation_free(market);
+ * All of these begin as NULL. At the start of a program call fulcrum_federation_resume() once: it takes up what an earlier run
+ * left. Give each click of a user an id of its own (fulcrum_purchase_options.id): the same click then buys once.
  *
- * examples/c/buy.c is a whole program. docs/c.md describes threads, signals, forks and trust.
+ * Arguments
+ * ---------
+ * - They come in the order self, inputs, outputs. Inputs are borrowed for the call unless said otherwise.
+ * - Text goes in as a pointer and a length in bytes, in UTF-8; the length FULCRUM_NUL_TERMINATED says that it ends with NUL.
+ *   NULL and 0 mean none. A pointer with the length 0 is refused, as a length that was forgotten.
+ * - Documents (blueprints, policies, queries) are text in YAML or JSON; schemas/ describes them, and what `_json` returns.
  *
- * Types
- * -----
- * fulcrum_federation   providers, catalogue and ledger; composes, purchases, cancels, reconciles
- * fulcrum_plan         leases and costs, with the proof that no plan is cheaper
- * fulcrum_order        a purchase as it was when the call returned; fulcrum_orders is a list of them
- * fulcrum_provider     a provider of your own, whose calls the library makes; fulcrum_reply takes each reply
- * fulcrum_text         text that a call returned, such as JSON
- * fulcrum_access       what opens a service: names, and secrets
- * fulcrum_error        why a call failed
- * Functions stand in this order: text, errors, federations, plans, orders.
- *
- * Arguments and ownership
- * -----------------------
- * - Arguments come in the order self, inputs, outputs. Inputs are borrowed for the call unless said otherwise.
+ * Memory
+ * ------
  * - The caller owns each output and frees it by the `_free` of its type, which accepts NULL. Outputs are NULL on failure.
- * - Text goes in as a pointer and a length in bytes, in UTF-8, without a terminating NUL. NULL and 0 mean none. A pointer
- *   with the length 0 is refused, as a length that was forgotten.
- * - Text comes out as a fulcrum_text, which the caller owns, or as a const char pointer that the handle owns: it is
- *   valid until the handle is freed.
- * - Structures begin with their size, which the caller sets. A structure that comes out is the caller's memory; its text
- *   is the handle's.
+ * - Text comes out as a fulcrum_text, which the caller owns and frees, or as a const char pointer that the handle owns: it is
+ *   valid until the handle is freed. Both end with NUL.
+ * - Handles but fulcrum_federation are copies of what was: they outlive the federation, and do not change.
+ *
+ * Structures
+ * ----------
+ * - They begin with `size`, which the caller sets to its sizeof; a wrong size is refused and nothing is written beyond it.
+ *       fulcrum_lease lease = {0};
+ *       lease.size = sizeof lease;
+ * - Options: FULCRUM_COMPOSE_OPTIONS_INIT and FULCRUM_PURCHASE_OPTIONS_INIT; NULL for the usual ones.
+ * - A structure that comes out is the caller's memory; its text is the handle's. Amounts are decimal text and micro-units.
  *
  * Errors
  * ------
- * A call that can fail returns a fulcrum_status, which is 0 for success, and fills the error slot unless that is NULL.
- * Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
+ * - A call that can fail returns a fulcrum_status, which is 0 for success, and fills the error slot unless that is NULL.
+ *   fulcrum_error_read() has the circumstances: provider, call, whether to repeat it, what clashes, the ways out.
+ * - An order that failed is no error: its state says so. Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
  *
- * Threads and callbacks
- * ---------------------
- * - Many threads may use one `const` handle at once.
- * - Calls that wait or compute run on threads of the library, one for each call: a stack of 128 KiB suffices for the
- *   caller. Without a further thread such a call fails with FULCRUM_NO_THREAD.
- * - `progress` is called on the thread that composes. The callback of a purchase and the calls of a provider of your own
- *   come on threads of the library, with the signal mask of the thread that called fulcrum_federation_purchase_async() or
- *   opened the federation.
+ * Threads
+ * -------
+ * - Many threads may use one `const` handle at once. A handle that is not `const` is for one thread at a time.
+ * - Calls that wait or compute run on threads of the library, one for each call: a stack of 128 KiB suffices for the caller.
+ *   Without a further thread such a call fails with FULCRUM_NO_THREAD.
+ * - fulcrum_federation_interrupt() ends all calls with a federation, fulcrum_task_cancel() one task; neither waits.
+ *
+ * Callbacks
+ * ---------
+ *     fulcrum_progress_callback   on the thread that composes, from time to time
+ *     fulcrum_deliver_callback    on the thread that delivers
+ *     fulcrum_purchase_callback   once, on a thread of its own
+ *     fulcrum_provider_callback   on threads of the library, up to 256 at once
+ *     fulcrum_log_callback        on any thread, several at once
  * - A callback must not unwind or longjmp. It may call the library, but a provider's call must not free its federation.
- * - After a fork the parent's federations answer FULCRUM_FORKED at once. A thread that is cancelled (pthread_cancel) in
- *   a call ends after the call.
+ * - A purchase's callback and a provider's calls have the signal mask of the thread that purchased, or opened the federation.
+ * - Nothing needs a callback: tasks, events and orders can be polled, which suits languages that have one thread.
+ *
+ * Main loops
+ * ----------
+ * `fulcrum_federation_<verb>_start` returns a fulcrum_task at once, fulcrum_federation_follow() a fulcrum_events. Wait for
+ * fulcrum_task_fd() and fulcrum_events_fd() by poll(), or ask fulcrum_task_is_done() by a timer.
+ *
+ * Signals and forks
+ * -----------------
+ * The library's threads take no signals, and no signal's disposition is changed. After a fork the parent's federations, tasks and
+ * events answer FULCRUM_FORKED at once: open a federation in each worker. A thread that is cancelled (pthread_cancel) in a call
+ * ends after the call. docs/c.md has the details, and who is trusted with which files and secrets.
+ *
+ * From other languages
+ * --------------------
+ * Pointers and integers only; bool is one byte; no structure is passed by value. Each structure that comes out is also in the JSON
+ * of its handle, so that no layout need be declared. The length -1 (SIZE_MAX) stands for text that ends with NUL.
  *
  * Compatibility
  * -------------
- * Numbers of statuses and enums keep their meaning for ever; later versions may add some. From 1.0 on a minor version
- * appends members to structures and knows the older sizes. Before 1.0 the SONAME has the minor version, and CHANGELOG.md
- * lists what breaks.
+ * Numbers of statuses and enums keep their meaning for ever; later versions may add some. From 1.0 on a minor version appends
+ * members to structures and knows the older sizes. Before 1.0 each minor version may break: the SONAME has its number, and
+ * CHANGELOG.md lists what breaks. docs/abi.txt has all symbols and sizes.
+ *
+ * Index by type
+ * -------------
+ * The library: fulcrum_version fulcrum_set_log_callback fulcrum_metrics_text fulcrum_status_name
+ * fulcrum_text: _data _length _free
+ * fulcrum_error: _code _message _free _read _condition _read_way_out _json
+ * fulcrum_federation, its life: _open _open_file _open_with _refresh _sources_json _settings_schema_json _run_conformance_json
+ *     _interrupt _free fulcrum_reply_set
+ * fulcrum_federation, offers and plans: _offers _quarantined_json _compose _explain_json _why_not_json _pareto_json
+ * fulcrum_federation, purchases and orders: _dry_run_json _purchase _purchase_async _accept _accept_as _drive _order _orders
+ *     _resume _serve _cancel _operate _access _reconcile_json
+ * fulcrum_federation, what has happened: _follow _events_json _timeline_text _timeline_json _deliver _export_json
+ *     fulcrum_archive_verify _purge
+ * fulcrum_federation, calls in the background: _refresh_start _compose_start _explain_start _drive_start _resume_start
+ *     _cancel_start _operate_start _reconcile_start
+ * fulcrum_task: _is_done _wait _fd _cancel _read_progress _result _take_plan _take_order _take_orders _take_text _free
+ * fulcrum_offers: _count _read _json _catalogue_digest _free
+ * fulcrum_plan: _approval_digest _from_json _json _read _read_lease _read_replica _lease_count _is_optimal _free
+ * fulcrum_order: _json _sold_out_json _read _read_step _read_service _read_attribute _id _is_committed _free
+ * fulcrum_orders: _count _get _free
+ * fulcrum_events: _next _next_json _has_ended _fd _free
+ * fulcrum_access: _count _name _value _free
  *
  * This file is generated; see `make header`.
  */
@@ -77,6 +127,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+/* The length of a text that ends with NUL: the library counts. From other languages -1. */
+#define FULCRUM_NUL_TERMINATED SIZE_MAX
 
 /* A fulcrum_compose_options with its size and nothing else set. */
 #define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL, 0, 0, NULL, 0, 0 }
@@ -93,6 +146,28 @@
  * Of fulcrum_compose_options: the offers of comparison tables too. Such a plan may not be purchasable.
  */
 #define FULCRUM_OFFERS_ALL 2
+
+/**
+ * How much an entry of the log matters.
+ */
+typedef enum fulcrum_log_level {
+  /**
+   * Something is lost.
+   */
+  FULCRUM_LOG_LEVEL_ERROR = 1,
+  /**
+   * A call failed, or something was found that should not be.
+   */
+  FULCRUM_LOG_LEVEL_WARN = 2,
+  /**
+   * What happens to orders.
+   */
+  FULCRUM_LOG_LEVEL_INFO = 3,
+  /**
+   * Calls to providers, and what is tried again.
+   */
+  FULCRUM_LOG_LEVEL_DEBUG = 4,
+} fulcrum_log_level;
 
 /**
  * The state of an order.
@@ -250,9 +325,21 @@ typedef struct fulcrum_access fulcrum_access;
 typedef struct fulcrum_error fulcrum_error;
 
 /**
+ * The events of one order, those of the past first, then as they happen. Opaque; freed by fulcrum_events_free(); for one thread
+ * at a time.
+ */
+typedef struct fulcrum_events fulcrum_events;
+
+/**
  * Several providers as one market. Opaque; freed by fulcrum_federation_free(); shareable between threads.
  */
 typedef struct fulcrum_federation fulcrum_federation;
+
+/**
+ * Offers that a query has found, in its order. Opaque; freed by fulcrum_offers_free(); shareable between threads. They stay
+ * as they are when the federation is refreshed or freed.
+ */
+typedef struct fulcrum_offers fulcrum_offers;
 
 /**
  * An order as it was when the call returned. Opaque; freed by fulcrum_order_free(); shareable between threads.
@@ -275,6 +362,11 @@ typedef struct fulcrum_plan fulcrum_plan;
 typedef struct fulcrum_reply fulcrum_reply;
 
 /**
+ * A call that is made in the background. Opaque; freed by fulcrum_task_free(); shareable between threads.
+ */
+typedef struct fulcrum_task fulcrum_task;
+
+/**
  * UTF-8 text, ended by NUL. Opaque; freed by fulcrum_text_free().
  */
 typedef struct fulcrum_text fulcrum_text;
@@ -286,6 +378,96 @@ typedef struct fulcrum_text fulcrum_text;
 typedef int32_t fulcrum_status;
 
 /**
+ * The circumstances of an error. Set `size` to sizeof(fulcrum_error_details) before it is read. Text belongs to the error and
+ * lives as long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_error_details {
+  /**
+   * sizeof(fulcrum_error_details) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * The provider that it is about, borrowed from the error; NULL if it is about none.
+   */
+  const char *provider;
+  /**
+   * What the provider was asked for, such as "provision", borrowed from the error; NULL if it was asked for nothing.
+   */
+  const char *call;
+  /**
+   * The provider's name for the request, for its support, borrowed from the error; NULL if it gave none.
+   */
+  const char *request_id;
+  /**
+   * Why nothing fits, or what the cheapest plan costs beside the budget, borrowed from the error; NULL if that is not said.
+   */
+  const char *hint;
+  /**
+   * Conditions of the blueprint that no plan meets together, for fulcrum_error_condition(). FULCRUM_COMPOSE_INFEASIBLE has
+   * them, unless the cause is another one: see `hint`.
+   */
+  size_t condition_count;
+  /**
+   * Single conditions without which there is a plan, the best first, for fulcrum_error_read_way_out().
+   */
+  size_t way_out_count;
+  /**
+   * How long the provider asks to wait, in milliseconds; 0 if it does not say.
+   */
+  uint64_t retry_after_ms;
+  /**
+   * Whether the same call may simply be made again.
+   */
+  bool is_retryable;
+  /**
+   * Whether the provider may have done what it was asked for, all the same.
+   */
+  bool may_have_happened;
+  /**
+   * Whether each of the conditions was shown to be necessary. False if the search was stopped early: then it may be enough to
+   * give up others.
+   */
+  bool is_minimal;
+} fulcrum_error_details;
+
+/**
+ * An amount, net. The text belongs to the handle that it was read from and lives as long as that.
+ */
+typedef struct fulcrum_amount {
+  /**
+   * Exact, in decimal digits, such as "12.5"; ended by NUL; borrowed.
+   */
+  const char *text;
+  /**
+   * In micro-units (1/1,000,000), rounded half to even; INT64_MAX or INT64_MIN beyond a thousand million units.
+   */
+  int64_t micros;
+} fulcrum_amount;
+
+/**
+ * A way out of conditions that no plan meets. Set `size` to sizeof(fulcrum_way_out) before it is read. Text belongs to the error
+ * and lives as long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_way_out {
+  /**
+   * sizeof(fulcrum_way_out) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * The condition to give up, as fulcrum_error_condition() has it; borrowed from the error.
+   */
+  const char *condition;
+  /**
+   * What the best plan without it comes to, in the blueprint's currency a month if cost is its objective.
+   */
+  struct fulcrum_amount objective;
+  /**
+   * Whether that plan is proven to be the best.
+   */
+  bool is_proven;
+} fulcrum_way_out;
+
+/**
  * Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
  * reply goes to fulcrum_reply_set(). Returns false if nobody can say what has happened: then the key is looked up before
  * anything else is done. Called on threads of the library, up to 256 at once, each with a stack of 2 MiB and the signal mask
@@ -293,7 +475,7 @@ typedef int32_t fulcrum_status;
  */
 typedef bool (*fulcrum_provider_callback)(void *userdata,
                                           const char *call,
-                                          const uint8_t *request,
+                                          const char *request,
                                           size_t request_length,
                                           struct fulcrum_reply *reply);
 
@@ -309,7 +491,7 @@ typedef struct fulcrum_provider {
    * Borrowed; JSON: `provider` (who sells, and where the regions are) and `capabilities` (which calls are answered, and what
    * repeating them does).
    */
-  const uint8_t *description;
+  const char *description;
   /**
    * Bytes of `description`.
    */
@@ -323,6 +505,98 @@ typedef struct fulcrum_provider {
    */
   void *userdata;
 } fulcrum_provider;
+
+/**
+ * One offer in figures. Set `size` to sizeof(fulcrum_offer) before it is read. Text belongs to the offers and lives as long
+ * as they. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_offer {
+  /**
+   * sizeof(fulcrum_offer) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Its id, such as hetzner/fsn1/cx23, which fulcrum_federation_why_not_json() takes; borrowed from the offers.
+   */
+  const char *id;
+  /**
+   * Who sells it; borrowed from the offers.
+   */
+  const char *provider;
+  /**
+   * The provider's product code; borrowed from the offers.
+   */
+  const char *sku;
+  /**
+   * machine, block_storage, object_storage, database and so on; borrowed from the offers.
+   */
+  const char *kind;
+  /**
+   * Where it is, in the provider's words; borrowed from the offers.
+   */
+  const char *region;
+  /**
+   * The failure domain in the region, borrowed from the offers; NULL if there is none.
+   */
+  const char *zone;
+  /**
+   * Where it is, as two letters of ISO 3166-1; borrowed from the offers.
+   */
+  const char *country;
+  /**
+   * How it is bought: "on demand", "spot", or "committed for 12 months"; borrowed from the offers.
+   */
+  const char *purchase_option;
+  /**
+   * Of `monthly` and `once`, as the query has asked; ISO 4217; borrowed from the offers.
+   */
+  const char *currency;
+  /**
+   * A month's net price in the size that the query has asked for, with surcharges and disk. Its text is NULL if there is no
+   * exchange rate.
+   */
+  struct fulcrum_amount monthly;
+  /**
+   * What is paid at the start, net. Its text is NULL if there is no exchange rate.
+   */
+  struct fulcrum_amount once;
+  /**
+   * The day on which the price was observed, such as "2026-11-01"; borrowed from the offers.
+   */
+  const char *observed;
+  /**
+   * Where the price was observed; borrowed from the offers.
+   */
+  const char *source;
+  /**
+   * Thousandths of a virtual CPU.
+   */
+  uint32_t vcpu_milli;
+  /**
+   * Graphics processors.
+   */
+  uint32_t gpu;
+  /**
+   * MiB of main memory.
+   */
+  uint64_t memory_mib;
+  /**
+   * GiB of disk that are included; 0 if the buyer chooses the size.
+   */
+  uint64_t disk_gib;
+  /**
+   * How many can still be had; -1 if the provider does not say.
+   */
+  int64_t stock;
+  /**
+   * Days between `observed` and the day of the catalogue.
+   */
+  int32_t age_days;
+  /**
+   * Whether this federation can buy it; false for an offer of a table for comparison.
+   */
+  bool is_orderable;
+} fulcrum_offer;
 
 /**
  * The progress of a search; micro-units (1/1,000,000) of the blueprint's currency per month.
@@ -371,7 +645,7 @@ typedef struct fulcrum_compose_options {
   /**
    * Borrowed; a JSON array of offer ids to exclude, such as the result of fulcrum_order_sold_out_json(); or NULL.
    */
-  const uint8_t *exclude;
+  const char *exclude;
   /**
    * Bytes of `exclude`.
    */
@@ -395,7 +669,7 @@ typedef struct fulcrum_compose_options {
   /**
    * Borrowed; a JSON array of providers to exclude; or NULL.
    */
-  const uint8_t *exclude_providers;
+  const char *exclude_providers;
   /**
    * Bytes of `exclude_providers`.
    */
@@ -420,7 +694,7 @@ typedef struct fulcrum_purchase_options {
    * Borrowed; the caller's own order id, a UUID in any spelling: the same call with the same id buys once. Or NULL for
    * a new one.
    */
-  const uint8_t *id;
+  const char *id;
   /**
    * Bytes of `id`.
    */
@@ -429,7 +703,7 @@ typedef struct fulcrum_purchase_options {
    * Borrowed; the digest that somebody has approved, see fulcrum_plan_approval_digest(): any other plan or policy is
    * refused. Or NULL.
    */
-  const uint8_t *approved;
+  const char *approved;
   /**
    * Bytes of `approved`.
    */
@@ -446,18 +720,59 @@ typedef void (*fulcrum_purchase_callback)(void *userdata,
                                           struct fulcrum_error *error);
 
 /**
- * An amount, net. The text belongs to the handle that it was read from and lives as long as that.
+ * Takes a batch of events: a JSON array, not ended by NUL, borrowed for the call. Returns whether they are dealt with; if not,
+ * the same events come again after a pause. Called on the thread that called fulcrum_federation_deliver().
  */
-typedef struct fulcrum_amount {
+typedef bool (*fulcrum_deliver_callback)(void *userdata, const char *events, size_t length);
+
+/**
+ * An event of an order. Set `size` to sizeof(fulcrum_event) before it is read. Text belongs to the events and lives until the
+ * next one is read. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_event {
   /**
-   * Exact, in decimal digits, such as "12.5"; ended by NUL; borrowed.
+   * sizeof(fulcrum_event) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Rises within a ledger; 0 if there is no event.
+   */
+  uint64_t sequence;
+  /**
+   * When, such as "2026-11-25T10:00:00Z"; borrowed from the events; NULL if there is no event.
+   */
+  const char *at;
+  /**
+   * What, such as "order", "step", "attempt" or "failed_over"; borrowed from the events; NULL if there is no event.
+   */
+  const char *kind;
+  /**
+   * What it is about, for people: "order", or "step 0 at hetzner"; borrowed from the events; NULL if there is no event.
+   */
+  const char *subject;
+  /**
+   * What happened, for people, in one line; borrowed from the events; NULL if there is no event.
    */
   const char *text;
   /**
-   * In micro-units (1/1,000,000), rounded half to even; INT64_MAX or INT64_MIN beyond a thousand million units.
+   * All of it as a JSON object; borrowed from the events; NULL if there is no event.
    */
-  int64_t micros;
-} fulcrum_amount;
+  const char *json;
+  /**
+   * Whether the order is final and each of its events was read: no other comes.
+   */
+  bool has_ended;
+} fulcrum_event;
+
+/**
+ * Takes one entry of the log. `target` is the part of the library, such as "fulcrum_core::purchase::drive"; `text` is one line
+ * for people: what happened, its fields, and what it belongs to in brackets. Both end with NUL and are borrowed for the call.
+ * No entry has a secret, or a body of a request or a response.
+ */
+typedef void (*fulcrum_log_callback)(void *userdata,
+                                     enum fulcrum_log_level level,
+                                     const char *target,
+                                     const char *text);
 
 /**
  * A plan in figures. Set `size` to sizeof(fulcrum_plan_summary) before it is read. Text belongs to the plan and lives
@@ -949,6 +1264,57 @@ typedef struct fulcrum_attribute {
 extern "C" {
 #endif // __cplusplus
 
+/* The library ------------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * The library's version, such as "0.1.0". Static; never freed.
+ */
+const char *fulcrum_version(void);
+
+/**
+ * Sets the callback that gets the log of the library, for the whole process; NULL ends it. Before, and by default, nothing is
+ * told and nothing is formatted.
+ *
+ * The callback is called on whatever thread has something to tell, those of the library too, on several at once, and with the
+ * signals of the library's threads blocked. It should be short: the work waits for it. It may call the library; what that tells
+ * on the same thread is left out. It must not unwind. When this call returns, the callback before is not running any more, and
+ * its userdata may be freed; but not if this call is made in the callback. Hold no lock here that the callback takes.
+ *
+ * @param callback   called for each entry; NULL for none.
+ * @param userdata   lent to the callback until another one is set; may be NULL.
+ * @param max_level  the least important level that is wanted, a fulcrum_log_level.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Any thread may use `userdata` until the callback is replaced; `out_error` is valid for the call.
+ */
+fulcrum_status fulcrum_set_log_callback(fulcrum_log_callback callback,
+                                        void *userdata,
+                                        int32_t max_level,
+                                        struct fulcrum_error **out_error);
+
+/**
+ * Returns what this process has counted since its first federation was opened, in the text format of Prometheus: orders by
+ * state, failed attempts, findings, and the time of orders, steps, calls to providers and writes. docs/orders.md lists
+ * them. Nothing in it names an order, a service or a customer. A forked process begins anew.
+ *
+ * @param out_text   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_metrics_text(struct fulcrum_text **out_text,
+                                    struct fulcrum_error **out_error);
+
+/**
+ * Returns the name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version
+ * does not know.
+ *
+ * @param status  any number.
+ */
+const char *fulcrum_status_name(fulcrum_status status);
+
+/* fulcrum_text ------------------------------------------------------------------------------------------------------------------ */
+
 /**
  * Returns the text, ended by NUL. It belongs to `text`; empty for NULL.
  *
@@ -976,10 +1342,7 @@ size_t fulcrum_text_length(const struct fulcrum_text *text);
  */
 void fulcrum_text_free(struct fulcrum_text *text);
 
-/**
- * The library's version, such as "0.1.0". Static; never freed.
- */
-const char *fulcrum_version(void);
+/* fulcrum_error ----------------------------------------------------------------------------------------------------------------- */
 
 /**
  * Returns the status of the failed call; FULCRUM_OK for NULL.
@@ -1000,14 +1363,6 @@ fulcrum_status fulcrum_error_code(const struct fulcrum_error *error);
 const char *fulcrum_error_message(const struct fulcrum_error *error);
 
 /**
- * Returns the name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version
- * does not know.
- *
- * @param status  any number.
- */
-const char *fulcrum_status_name(fulcrum_status status);
-
-/**
  * Frees an error; NULL is fine.
  *
  * @param error  given up by the caller.
@@ -1015,6 +1370,65 @@ const char *fulcrum_status_name(fulcrum_status status);
  * @pre `error` is NULL or an error that was not freed yet.
  */
 void fulcrum_error_free(struct fulcrum_error *error);
+
+/**
+ * Reads the circumstances of an error.
+ *
+ * @param error        borrowed; owns the text.
+ * @param out_details  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_details` for `size` bytes; no other thread uses the outputs during it; the text is used
+ * no longer than the error.
+ */
+fulcrum_status fulcrum_error_read(const struct fulcrum_error *error,
+                                  struct fulcrum_error_details *out_details,
+                                  struct fulcrum_error **out_error);
+
+/**
+ * Returns one of the conditions that no plan meets together: where it stands in the blueprint, and what it says. It belongs to
+ * the error; NULL beyond the last.
+ *
+ * @param error  borrowed; may be NULL.
+ * @param index  from 0, below `condition_count` of fulcrum_error_read().
+ *
+ * @pre `error` is NULL or an error that was not freed yet; the text is used no longer than the error.
+ */
+const char *fulcrum_error_condition(const struct fulcrum_error *error,
+                                    size_t index);
+
+/**
+ * Reads one of the ways out: a condition, and what the best plan without it costs.
+ *
+ * @param error        borrowed; owns the text.
+ * @param index        from 0, below `way_out_count` of fulcrum_error_read().
+ * @param out_way_out  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_way_out` for `size` bytes; no other thread uses the outputs during it; the text is used
+ * no longer than the error.
+ */
+fulcrum_status fulcrum_error_read_way_out(const struct fulcrum_error *error,
+                                          size_t index,
+                                          struct fulcrum_way_out *out_way_out,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Returns an error with its circumstances as a JSON object: `code`, `name`, `message`, `provider`, `call`, `request_id`,
+ * `retry_after_ms`, `is_retryable`, `may_have_happened`, and `infeasible` with `conditions`, `is_minimal`, `hint` and
+ * `relaxations` (the ways out).
+ *
+ * @param error      borrowed.
+ * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_error_json(const struct fulcrum_error *error,
+                                  struct fulcrum_text **out_json,
+                                  struct fulcrum_error **out_error);
+
+/* fulcrum_federation, its life -------------------------------------------------------------------------------------------------- */
 
 /**
  * Opens a federation from a text that is not trusted. The federation reads and writes files below `base` only, and
@@ -1030,9 +1444,9 @@ void fulcrum_error_free(struct fulcrum_error *error);
  *
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_federation_open(const uint8_t *config,
+fulcrum_status fulcrum_federation_open(const char *config,
                                        size_t config_length,
-                                       const uint8_t *base,
+                                       const char *base,
                                        size_t base_length,
                                        struct fulcrum_federation **out_federation,
                                        struct fulcrum_error **out_error);
@@ -1048,8 +1462,38 @@ fulcrum_status fulcrum_federation_open(const uint8_t *config,
  *
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_federation_open_file(const uint8_t *path,
+fulcrum_status fulcrum_federation_open_file(const char *path,
                                             size_t path_length,
+                                            struct fulcrum_federation **out_federation,
+                                            struct fulcrum_error **out_error);
+
+/**
+ * Opens a federation from a text, as fulcrum_federation_open() does, with more reach or with providers of the
+ * host's own.
+ *
+ * @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
+ * @param base, base_length          borrowed; the folder that relative paths start from; empty for the
+ *                                   working folder.
+ * @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is
+ *                                   trusted" in docs/c.md; empty for what lies below `base` and the usual
+ *                                   APIs.
+ * @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the
+ *                                   federation is freed.
+ * @param out_federation             receives a federation that the caller owns and frees with
+ *                                   fulcrum_federation_free().
+ * @param out_error                  may be NULL; else NULL on success, or an error for
+ *                                   fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_open_with(const char *config,
+                                            size_t config_length,
+                                            const char *base,
+                                            size_t base_length,
+                                            const char *reach,
+                                            size_t reach_length,
+                                            const struct fulcrum_provider *providers,
+                                            size_t provider_count,
                                             struct fulcrum_federation **out_federation,
                                             struct fulcrum_error **out_error);
 
@@ -1093,64 +1537,12 @@ fulcrum_status fulcrum_federation_sources_json(const struct fulcrum_federation *
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_settings_schema_json(const struct fulcrum_federation *federation,
-                                                       const uint8_t *provider,
+                                                       const char *provider,
                                                        size_t provider_length,
-                                                       const uint8_t *kind,
+                                                       const char *kind,
                                                        size_t kind_length,
                                                        struct fulcrum_text **out_json,
                                                        struct fulcrum_error **out_error);
-
-/**
- * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
- * FULCRUM_FEDERATION_ENDED, during this call or soon after it. The callback of a purchase may free its federation;
- * a provider's call must not, as it would wait for itself. In a process that has forked since the federation was
- * opened, this call returns at once and keeps the memory.
- *
- * @param federation  given up by the caller.
- *
- * @pre `federation` is NULL or was not freed yet, and no other call with it is under way.
- */
-void fulcrum_federation_free(struct fulcrum_federation *federation);
-
-/**
- * Sets the reply to the call of a provider that is under way.
- *
- * @param reply              borrowed; as the callback got it.
- * @param json, json_length  copied; a JSON object.
- *
- * @pre `reply` is that of the callback under way; the text is valid for the call.
- */
-void fulcrum_reply_set(struct fulcrum_reply *reply, const uint8_t *json, size_t json_length);
-
-/**
- * Opens a federation from a text, as fulcrum_federation_open() does, with more reach or with providers of the
- * host's own.
- *
- * @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
- * @param base, base_length          borrowed; the folder that relative paths start from; empty for the
- *                                   working folder.
- * @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is
- *                                   trusted" in docs/c.md; empty for what lies below `base` and the usual
- *                                   APIs.
- * @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the
- *                                   federation is freed.
- * @param out_federation             receives a federation that the caller owns and frees with
- *                                   fulcrum_federation_free().
- * @param out_error                  may be NULL; else NULL on success, or an error for
- *                                   fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_open_with(const uint8_t *config,
-                                            size_t config_length,
-                                            const uint8_t *base,
-                                            size_t base_length,
-                                            const uint8_t *reach,
-                                            size_t reach_length,
-                                            const struct fulcrum_provider *providers,
-                                            size_t provider_count,
-                                            struct fulcrum_federation **out_federation,
-                                            struct fulcrum_error **out_error);
 
 /**
  * Runs the conformance suite at one provider. The result is a JSON object with `checks` (name, outcome, and the
@@ -1171,15 +1563,84 @@ fulcrum_status fulcrum_federation_open_with(const uint8_t *config,
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_run_conformance_json(const struct fulcrum_federation *federation,
-                                                       const uint8_t *provider,
+                                                       const char *provider,
                                                        size_t provider_length,
-                                                       const uint8_t *sku,
+                                                       const char *sku,
                                                        size_t sku_length,
-                                                       const uint8_t *settings,
+                                                       const char *settings,
                                                        size_t settings_length,
                                                        uint64_t timeout_ms,
                                                        struct fulcrum_text **out_json,
                                                        struct fulcrum_error **out_error);
+
+/**
+ * Interrupts all calls that other threads are making with a federation, within about 20 ms. Calls that wait fail
+ * with FULCRUM_INTERRUPTED; a search ends as if its progress callback had returned false. Orders under way stay in
+ * the ledger, and fulcrum_federation_resume() takes them up; orders of fulcrum_federation_purchase_async() go on. So end
+ * tasks, too; fulcrum_task_cancel() ends one.
+ * Later calls are not affected. Safe in a signal handler.
+ *
+ * @param federation  borrowed; NULL is fine.
+ *
+ * @pre `federation` is NULL or was not freed yet.
+ */
+void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
+
+/**
+ * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
+ * FULCRUM_FEDERATION_ENDED, during this call or soon after it. The callback of a purchase may free its federation;
+ * a provider's call must not, as it would wait for itself. Tasks that are not done end with FULCRUM_INTERRUPTED. In a process that has forked since the federation was
+ * opened, this call returns at once and keeps the memory.
+ *
+ * @param federation  given up by the caller.
+ *
+ * @pre `federation` is NULL or was not freed yet, and no other call with it is under way.
+ */
+void fulcrum_federation_free(struct fulcrum_federation *federation);
+
+/**
+ * Sets the reply to the call of a provider that is under way.
+ *
+ * @param reply              borrowed; as the callback got it.
+ * @param json, json_length  copied; a JSON object.
+ *
+ * @pre `reply` is that of the callback under way; the text is valid for the call.
+ */
+void fulcrum_reply_set(struct fulcrum_reply *reply, const char *json, size_t json_length);
+
+/* fulcrum_federation, offers and plans ------------------------------------------------------------------------------------------ */
+
+/**
+ * Finds offers of the present catalogue, which is empty before the first fulcrum_federation_refresh().
+ *
+ * @param federation           borrowed.
+ * @param query, query_length  borrowed; a YAML or JSON object, all of whose fields may be left out: `kinds`, such as
+ *                             `[machine]`; `at_least` with `vcpu_milli`, `memory_mib`, `disk_gib`, `gpu`; `where`, as in a
+ *                             blueprint; `currency`; `size_gib`; `max_monthly`; `sort`, price or id; `first_per`; `offset`;
+ *                             `limit`. NULL for all offers on demand, the cheapest first.
+ * @param out_offers           receives offers that the caller owns and frees with fulcrum_offers_free().
+ * @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_offers(const struct fulcrum_federation *federation,
+                                         const char *query,
+                                         size_t query_length,
+                                         struct fulcrum_offers **out_offers,
+                                         struct fulcrum_error **out_error);
+
+/**
+ * Returns the rows of price tables and lists that no offer was made of, as a JSON array with the reasons.
+ *
+ * @param federation  borrowed.
+ * @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_quarantined_json(const struct fulcrum_federation *federation,
+                                                   struct fulcrum_text **out_json,
+                                                   struct fulcrum_error **out_error);
 
 /**
  * Composes the cheapest plan for a blueprint over the present catalogue.
@@ -1195,7 +1656,7 @@ fulcrum_status fulcrum_federation_run_conformance_json(const struct fulcrum_fede
  * @pre Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
  */
 fulcrum_status fulcrum_federation_compose(const struct fulcrum_federation *federation,
-                                          const uint8_t *blueprint,
+                                          const char *blueprint,
                                           size_t blueprint_length,
                                           const struct fulcrum_compose_options *options,
                                           struct fulcrum_plan **out_plan,
@@ -1218,7 +1679,7 @@ fulcrum_status fulcrum_federation_compose(const struct fulcrum_federation *feder
  * @pre Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
  */
 fulcrum_status fulcrum_federation_explain_json(const struct fulcrum_federation *federation,
-                                               const uint8_t *blueprint,
+                                               const char *blueprint,
                                                size_t blueprint_length,
                                                const struct fulcrum_plan *plan,
                                                const struct fulcrum_compose_options *options,
@@ -1242,10 +1703,10 @@ fulcrum_status fulcrum_federation_explain_json(const struct fulcrum_federation *
  * @pre Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
  */
 fulcrum_status fulcrum_federation_why_not_json(const struct fulcrum_federation *federation,
-                                               const uint8_t *blueprint,
+                                               const char *blueprint,
                                                size_t blueprint_length,
                                                const struct fulcrum_plan *plan,
-                                               const uint8_t *offer,
+                                               const char *offer,
                                                size_t offer_length,
                                                const struct fulcrum_compose_options *options,
                                                struct fulcrum_text **out_json,
@@ -1269,14 +1730,16 @@ fulcrum_status fulcrum_federation_why_not_json(const struct fulcrum_federation *
  * @pre Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
  */
 fulcrum_status fulcrum_federation_pareto_json(const struct fulcrum_federation *federation,
-                                              const uint8_t *blueprint,
+                                              const char *blueprint,
                                               size_t blueprint_length,
-                                              const uint8_t *measures,
+                                              const char *measures,
                                               size_t measures_length,
                                               int64_t step_micros,
                                               const struct fulcrum_compose_options *options,
                                               struct fulcrum_text **out_json,
                                               struct fulcrum_error **out_error);
+
+/* fulcrum_federation, purchases and orders -------------------------------------------------------------------------------------- */
 
 /**
  * Tells what a purchase of a plan would be refused for now: its form, its prices, and at each provider everything up to the
@@ -1297,7 +1760,7 @@ fulcrum_status fulcrum_federation_pareto_json(const struct fulcrum_federation *f
  */
 fulcrum_status fulcrum_federation_dry_run_json(const struct fulcrum_federation *federation,
                                                const struct fulcrum_plan *plan,
-                                               const uint8_t *policy_json,
+                                               const char *policy_json,
                                                size_t policy_length,
                                                struct fulcrum_text **out_json,
                                                struct fulcrum_error **out_error);
@@ -1319,7 +1782,7 @@ fulcrum_status fulcrum_federation_dry_run_json(const struct fulcrum_federation *
  */
 fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *federation,
                                            const struct fulcrum_plan *plan,
-                                           const uint8_t *policy_json,
+                                           const char *policy_json,
                                            size_t policy_length,
                                            const struct fulcrum_purchase_options *options,
                                            struct fulcrum_order **out_order,
@@ -1346,13 +1809,79 @@ fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *fede
  */
 fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation *federation,
                                                  const struct fulcrum_plan *plan,
-                                                 const uint8_t *policy_json,
+                                                 const char *policy_json,
                                                  size_t policy_length,
                                                  const struct fulcrum_purchase_options *options,
                                                  fulcrum_purchase_callback callback,
                                                  void *userdata,
                                                  struct fulcrum_order **out_order,
                                                  struct fulcrum_error **out_error);
+
+/**
+ * Writes an order down without buying yet, and returns it. fulcrum_federation_drive() buys it, here or on another host with
+ * the same ledger; so does fulcrum_federation_serve(). With an id of the caller's the call may be repeated: it gives the same
+ * order.
+ *
+ * @param federation                  borrowed.
+ * @param plan                        borrowed.
+ * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param options                     borrowed; NULL for the usual ones.
+ * @param out_order                   receives an order that the caller owns and frees with
+ *                                    fulcrum_order_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for
+ *                                    fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_accept(const struct fulcrum_federation *federation,
+                                         const struct fulcrum_plan *plan,
+                                         const char *policy_json,
+                                         size_t policy_length,
+                                         const struct fulcrum_purchase_options *options,
+                                         struct fulcrum_order **out_order,
+                                         struct fulcrum_error **out_error);
+
+/**
+ * As fulcrum_federation_accept() with an id of the caller's, and without a structure: for languages where one is awkward. The same
+ * id with the same plan and policy gives the same order, so that a click that comes twice buys once.
+ *
+ * @param federation                  borrowed.
+ * @param id, id_length               borrowed; the caller's own order id, a UUID in any spelling.
+ * @param plan                        borrowed.
+ * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param out_order                   receives an order that the caller owns and frees with
+ *                                    fulcrum_order_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for
+ *                                    fulcrum_error_free(): FULCRUM_PURCHASE_ID_TAKEN where it is the
+ *                                    id of another purchase.
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_accept_as(const struct fulcrum_federation *federation,
+                                            const char *id,
+                                            size_t id_length,
+                                            const struct fulcrum_plan *plan,
+                                            const char *policy_json,
+                                            size_t policy_length,
+                                            struct fulcrum_order **out_order,
+                                            struct fulcrum_error **out_error);
+
+/**
+ * Drives one order to its end: makes its services, or ends them.
+ *
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_order      receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free():
+ *                       FULCRUM_LEDGER_CLAIMED where another host drives it.
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_drive(const struct fulcrum_federation *federation,
+                                        const char *id,
+                                        size_t id_length,
+                                        struct fulcrum_order **out_order,
+                                        struct fulcrum_error **out_error);
 
 /**
  * Reads an order from the ledger. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
@@ -1365,7 +1894,7 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_order(const struct fulcrum_federation *federation,
-                                        const uint8_t *id,
+                                        const char *id,
                                         size_t id_length,
                                         struct fulcrum_order **out_order,
                                         struct fulcrum_error **out_error);
@@ -1375,21 +1904,25 @@ fulcrum_status fulcrum_federation_order(const struct fulcrum_federation *federat
  *
  * @param federation           borrowed.
  * @param query, query_length  borrowed; a JSON object, all of whose fields may be left out: `state`, such as "stuck";
- *                             `unfinished`, true for those with which a host has something to do; `before`, the id of the
- *                             last order of the page before; `limit`, up to 1000. NULL for the first 1000.
+ *                             `unfinished`, true for those with which a host has something to do; `since`, a time such as
+ *                             "2026-11-25T10:00:00Z", for those that were accepted in that second or later; `before`, the id
+ *                             of the last order of the page before; `limit`, up to 1000. NULL for the first 1000.
  * @param out_orders           receives orders that the caller owns and frees with fulcrum_orders_free().
  * @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_orders(const struct fulcrum_federation *federation,
-                                         const uint8_t *query,
+                                         const char *query,
                                          size_t query_length,
                                          struct fulcrum_orders **out_orders,
                                          struct fulcrum_error **out_error);
 
 /**
- * Drives every order that an earlier run left unfinished to its end. Call it once at the start.
+ * Drives every order that an earlier run left unfinished to its end. Call it once at the start. Where that run was killed, its
+ * claims run out first, which takes some 15 seconds, and then the orders take as long as they take: a program that has more to do
+ * uses fulcrum_federation_resume_start(), and fulcrum_federation_follow() for each order that fulcrum_federation_orders() lists as
+ * unfinished.
  *
  * @param federation  borrowed.
  * @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the
@@ -1402,48 +1935,6 @@ fulcrum_status fulcrum_federation_orders(const struct fulcrum_federation *federa
 fulcrum_status fulcrum_federation_resume(const struct fulcrum_federation *federation,
                                          struct fulcrum_orders **out_orders,
                                          struct fulcrum_error **out_error);
-
-/**
- * Cancels an order: ends all of its services, and returns when that is done. The order's state is then ended,
- * failed or refused, or stuck where a person must look.
- *
- * @param federation     borrowed.
- * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_order      receives an order that the caller owns and frees with fulcrum_order_free().
- * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_cancel(const struct fulcrum_federation *federation,
-                                         const uint8_t *id,
-                                         size_t id_length,
-                                         struct fulcrum_order **out_order,
-                                         struct fulcrum_error **out_error);
-
-/**
- * Does what a person wants about an order, writes down who and why, and returns when that is done.
- *
- * The request is a JSON object with `who`, `why` and `do`, which is one of: `"retry"` (end what is stuck once more),
- * `"abandon"` (give a stuck order up), `{"settle": {"step": 0, "evidence": "..."}}` (nothing of a stuck step is left),
- * `{"act": {"step": 0, "action": "stop"}}` (also `"start"`, `{"resize": {"sku": "..."}}`, `{"other": {"name": "reboot"}}`),
- * `{"release": {"step": 0}}` (end one service, keep the others).
- *
- * @param federation               borrowed.
- * @param id, id_length            borrowed; the order's id, see fulcrum_order_id().
- * @param request, request_length  borrowed; JSON as above.
- * @param out_order                receives an order that the caller owns and frees with
- *                                 fulcrum_order_free().
- * @param out_error                may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_operate(const struct fulcrum_federation *federation,
-                                          const uint8_t *id,
-                                          size_t id_length,
-                                          const uint8_t *request,
-                                          size_t request_length,
-                                          struct fulcrum_order **out_order,
-                                          struct fulcrum_error **out_error);
 
 /**
  * Drives orders that no host drives, this host's and those of others with the same ledger, for some time. Call it again and
@@ -1462,6 +1953,48 @@ fulcrum_status fulcrum_federation_serve(const struct fulcrum_federation *federat
                                         struct fulcrum_error **out_error);
 
 /**
+ * Cancels an order: ends all of its services, and returns when that is done. The order's state is then ended,
+ * failed or refused, or stuck where a person must look.
+ *
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_order      receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_cancel(const struct fulcrum_federation *federation,
+                                         const char *id,
+                                         size_t id_length,
+                                         struct fulcrum_order **out_order,
+                                         struct fulcrum_error **out_error);
+
+/**
+ * Does what a person wants about an order, writes down who and why, and returns when that is done.
+ *
+ * The request is a JSON object with `who`, `why` and `do`, which is one of: `"retry"` (end what is stuck once more),
+ * `"abandon"` (give a stuck order up), `{"settle": {"step": 0, "evidence": "..."}}` (nothing of a stuck step is left),
+ * `{"act": {"step": 0, "action": "stop"}}` (also `"start"`, `{"resize": {"sku": "..."}}`, `{"other": {"name": "reboot"}}`),
+ * `{"release": {"step": 0}}` (end one service, keep the others), `"cancel"` (as fulcrum_federation_cancel() does).
+ *
+ * @param federation               borrowed.
+ * @param id, id_length            borrowed; the order's id, see fulcrum_order_id().
+ * @param request, request_length  borrowed; JSON as above.
+ * @param out_order                receives an order that the caller owns and frees with
+ *                                 fulcrum_order_free().
+ * @param out_error                may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_operate(const struct fulcrum_federation *federation,
+                                          const char *id,
+                                          size_t id_length,
+                                          const char *request,
+                                          size_t request_length,
+                                          struct fulcrum_order **out_order,
+                                          struct fulcrum_error **out_error);
+
+/**
  * Tells what opens the service of a step, such as the user name and the password of a database. Nothing of it is recorded; it is
  * the same when it is asked for again.
  *
@@ -1475,103 +2008,11 @@ fulcrum_status fulcrum_federation_serve(const struct fulcrum_federation *federat
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_access(const struct fulcrum_federation *federation,
-                                         const uint8_t *id,
+                                         const char *id,
                                          size_t id_length,
                                          uint32_t step,
                                          struct fulcrum_access **out_access,
                                          struct fulcrum_error **out_error);
-
-/**
- * Returns how many values there are; 0 for NULL.
- *
- * @param access  borrowed; may be NULL.
- *
- * @pre `access` is NULL or was not freed yet.
- */
-size_t fulcrum_access_count(const struct fulcrum_access *access);
-
-/**
- * Returns the name of a value; they are in alphabetical order. It belongs to `access`; NULL beyond the last.
- *
- * @param access  borrowed; may be NULL.
- * @param index   from 0.
- *
- * @pre `access` is NULL or was not freed yet; the result is used no longer than it.
- */
-const char *fulcrum_access_name(const struct fulcrum_access *access,
-                                size_t index);
-
-/**
- * Returns the value of a name, which the caller keeps from logs and files. It belongs to `access`; NULL if there is none.
- *
- * @param access  borrowed; may be NULL.
- * @param name    borrowed; ended by NUL; may be NULL.
- *
- * @pre `access` is NULL or was not freed yet; `name` is NULL or ends with NUL; the result is used no longer than `access`.
- */
-const char *fulcrum_access_value(const struct fulcrum_access *access,
-                                 const char *name);
-
-/**
- * Frees what opens a service, and overwrites its values; NULL is fine.
- *
- * @param access  given up by the caller.
- *
- * @pre `access` is NULL or was not freed yet.
- */
-void fulcrum_access_free(struct fulcrum_access *access);
-
-/**
- * Returns the events of an order as a JSON array, oldest first. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the
- * ledger has no such order.
- *
- * @param federation     borrowed.
- * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_json       receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_events_json(const struct fulcrum_federation *federation,
-                                              const uint8_t *id,
-                                              size_t id_length,
-                                              struct fulcrum_text **out_json,
-                                              struct fulcrum_error **out_error);
-
-/**
- * Returns the timeline of an order in words for people: a head line, then one line for each event. Fails with
- * FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
- *
- * @param federation     borrowed.
- * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_text       receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_timeline_text(const struct fulcrum_federation *federation,
-                                                const uint8_t *id,
-                                                size_t id_length,
-                                                struct fulcrum_text **out_text,
-                                                struct fulcrum_error **out_error);
-
-/**
- * Returns the timeline of an order as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`,
- * and `entries` with `at`, `since_start_ms`, `subject` and `text`. The words may change from version to version:
- * programs read fulcrum_federation_events_json().
- *
- * @param federation     borrowed.
- * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_json       receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * @pre Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_timeline_json(const struct fulcrum_federation *federation,
-                                                const uint8_t *id,
-                                                size_t id_length,
-                                                struct fulcrum_text **out_json,
-                                                struct fulcrum_error **out_error);
 
 /**
  * Compares the services at all providers with the ledger, repairs what the policy names, and returns when that is
@@ -1591,22 +2032,484 @@ fulcrum_status fulcrum_federation_timeline_json(const struct fulcrum_federation 
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_reconcile_json(const struct fulcrum_federation *federation,
-                                                 const uint8_t *policy,
+                                                 const char *policy,
                                                  size_t policy_length,
                                                  struct fulcrum_text **out_json,
                                                  struct fulcrum_error **out_error);
 
+/* fulcrum_federation, what has happened ----------------------------------------------------------------------------------------- */
+
 /**
- * Interrupts all calls that other threads are making with a federation, within about 20 ms. Calls that wait fail
- * with FULCRUM_INTERRUPTED; a search ends as if its progress callback had returned false. Orders under way stay in
- * the ledger, and fulcrum_federation_resume() takes them up; orders of fulcrum_federation_purchase_async() go on.
- * Later calls are not affected. Safe in a signal handler.
+ * Follows an order: its events of the past, and then those that happen, until it is final. Fails with
+ * FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
  *
- * @param federation  borrowed; NULL is fine.
+ * @param federation     borrowed; if it is freed, the events end with FULCRUM_FEDERATION_ENDED.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_events     receives events that the caller owns and frees with fulcrum_events_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * @pre `federation` is NULL or was not freed yet.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
+fulcrum_status fulcrum_federation_follow(const struct fulcrum_federation *federation,
+                                         const char *id,
+                                         size_t id_length,
+                                         struct fulcrum_events **out_events,
+                                         struct fulcrum_error **out_error);
+
+/**
+ * Returns the events of an order as a JSON array, oldest first. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the
+ * ledger has no such order.
+ *
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_json       receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_events_json(const struct fulcrum_federation *federation,
+                                              const char *id,
+                                              size_t id_length,
+                                              struct fulcrum_text **out_json,
+                                              struct fulcrum_error **out_error);
+
+/**
+ * Returns the timeline of an order in words for people: a head line, then one line for each event. Fails with
+ * FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
+ *
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_text       receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_timeline_text(const struct fulcrum_federation *federation,
+                                                const char *id,
+                                                size_t id_length,
+                                                struct fulcrum_text **out_text,
+                                                struct fulcrum_error **out_error);
+
+/**
+ * Returns the timeline of an order as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`,
+ * and `entries` with `at`, `since_start_ms`, `subject` and `text`. The words may change from version to version:
+ * programs read fulcrum_federation_events_json().
+ *
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_json       receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_timeline_json(const struct fulcrum_federation *federation,
+                                                const char *id,
+                                                size_t id_length,
+                                                struct fulcrum_text **out_json,
+                                                struct fulcrum_error **out_error);
+
+/**
+ * Delivers the events of all orders to a callback, in batches, in the order of their sequence numbers and each at least once:
+ * those of the past first, then as they happen. The ledger keeps how far the consumer `name` is, and a later call goes on
+ * there. Remember the highest `sequence` that was dealt with, and skip what is not above it: after a crash, or where two hosts
+ * use one name, events come twice. An order is not purged before each consumer has its events.
+ *
+ * @param federation         borrowed.
+ * @param name, name_length  borrowed; of the consumer.
+ * @param callback           called on this thread.
+ * @param userdata           lent to the callback; may be NULL.
+ * @param duration_ms        for how long, in milliseconds; fulcrum_federation_interrupt() ends it, also in the callback.
+ * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slot during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_deliver(const struct fulcrum_federation *federation,
+                                          const char *name,
+                                          size_t name_length,
+                                          fulcrum_deliver_callback callback,
+                                          void *userdata,
+                                          uint64_t duration_ms,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Returns an order with all that ever happened to it as a JSON document that proves itself: fulcrum_archive_verify() needs no
+ * ledger.
+ *
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_json       receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_export_json(const struct fulcrum_federation *federation,
+                                              const char *id,
+                                              size_t id_length,
+                                              struct fulcrum_text **out_json,
+                                              struct fulcrum_error **out_error);
+
+/**
+ * Checks what fulcrum_federation_export_json() has returned, without a ledger: no event was changed, removed or added, the order
+ * is where its events lead, and plan, policy, keys and leases are those of its first event. Fails with FULCRUM_LEDGER_DAMAGED
+ * if not.
+ *
+ * @param json, json_length  borrowed; the archive.
+ * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slot during it.
+ */
+fulcrum_status fulcrum_archive_verify(const char *json,
+                                      size_t json_length,
+                                      struct fulcrum_error **out_error);
+
+/**
+ * Removes orders of which nothing exists and to which nothing has happened since a time. Their ids are never used again. An
+ * order stays while a consumer of fulcrum_federation_deliver() has not taken all of its events.
+ *
+ * @param federation             borrowed.
+ * @param before, before_length  borrowed; the time, such as "2026-11-25T10:00:00Z".
+ * @param out_count              may be NULL; else the caller's: how many were removed; 0 on failure.
+ * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the outputs during it.
+ */
+fulcrum_status fulcrum_federation_purge(const struct fulcrum_federation *federation,
+                                        const char *before,
+                                        size_t before_length,
+                                        uint64_t *out_count,
+                                        struct fulcrum_error **out_error);
+
+/* fulcrum_federation, calls in the background ----------------------------------------------------------------------------------- */
+
+/**
+ * Begins what fulcrum_federation_refresh() does. fulcrum_task_result() tells how it went.
+ *
+ * @param federation  borrowed; freeing it ends the task.
+ * @param out_task    receives a task that the caller owns and frees with fulcrum_task_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_refresh_start(const struct fulcrum_federation *federation,
+                                                struct fulcrum_task **out_task,
+                                                struct fulcrum_error **out_error);
+
+/**
+ * Begins what fulcrum_federation_compose() does. fulcrum_task_read_progress() tells how far it is, and fulcrum_task_take_plan()
+ * returns the plan.
+ *
+ * @param federation                   borrowed; freeing it ends the task.
+ * @param blueprint, blueprint_length  borrowed; YAML or JSON.
+ * @param options                      borrowed; NULL for the usual ones. Without `progress`.
+ * @param out_task                     receives a task that the caller owns and frees with
+ *                                     fulcrum_task_free().
+ * @param out_error                    may be NULL; else NULL on success, or an error for
+ *                                     fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_compose_start(const struct fulcrum_federation *federation,
+                                                const char *blueprint,
+                                                size_t blueprint_length,
+                                                const struct fulcrum_compose_options *options,
+                                                struct fulcrum_task **out_task,
+                                                struct fulcrum_error **out_error);
+
+/**
+ * Begins what fulcrum_federation_explain_json() does. fulcrum_task_take_text() returns the JSON.
+ *
+ * @param federation                   borrowed; freeing it ends the task.
+ * @param blueprint, blueprint_length  borrowed; YAML or JSON: the one that the plan was composed for.
+ * @param plan                         borrowed; a copy is kept.
+ * @param options                      borrowed; NULL for the usual ones. Without `progress`.
+ * @param out_task                     receives a task that the caller owns and frees with
+ *                                     fulcrum_task_free().
+ * @param out_error                    may be NULL; else NULL on success, or an error for
+ *                                     fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_explain_start(const struct fulcrum_federation *federation,
+                                                const char *blueprint,
+                                                size_t blueprint_length,
+                                                const struct fulcrum_plan *plan,
+                                                const struct fulcrum_compose_options *options,
+                                                struct fulcrum_task **out_task,
+                                                struct fulcrum_error **out_error);
+
+/**
+ * Begins what fulcrum_federation_drive() does. fulcrum_task_take_order() returns the order.
+ *
+ * @param federation     borrowed; freeing it ends the task.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_federation_accept().
+ * @param out_task       receives a task that the caller owns and frees with fulcrum_task_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_drive_start(const struct fulcrum_federation *federation,
+                                              const char *id,
+                                              size_t id_length,
+                                              struct fulcrum_task **out_task,
+                                              struct fulcrum_error **out_error);
+
+/**
+ * Begins what fulcrum_federation_resume() does. fulcrum_task_take_orders() returns the orders.
+ *
+ * @param federation  borrowed; freeing it ends the task.
+ * @param out_task    receives a task that the caller owns and frees with fulcrum_task_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_resume_start(const struct fulcrum_federation *federation,
+                                               struct fulcrum_task **out_task,
+                                               struct fulcrum_error **out_error);
+
+/**
+ * Begins what fulcrum_federation_cancel() does. fulcrum_task_take_order() returns the order.
+ *
+ * @param federation     borrowed; freeing it ends the task.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_task       receives a task that the caller owns and frees with fulcrum_task_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_cancel_start(const struct fulcrum_federation *federation,
+                                               const char *id,
+                                               size_t id_length,
+                                               struct fulcrum_task **out_task,
+                                               struct fulcrum_error **out_error);
+
+/**
+ * Begins what fulcrum_federation_operate() does. fulcrum_task_take_order() returns the order.
+ *
+ * @param federation               borrowed; freeing it ends the task.
+ * @param id, id_length            borrowed; the order's id, see fulcrum_order_id().
+ * @param request, request_length  borrowed; JSON as for fulcrum_federation_operate().
+ * @param out_task                 receives a task that the caller owns and frees with fulcrum_task_free().
+ * @param out_error                may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_operate_start(const struct fulcrum_federation *federation,
+                                                const char *id,
+                                                size_t id_length,
+                                                const char *request,
+                                                size_t request_length,
+                                                struct fulcrum_task **out_task,
+                                                struct fulcrum_error **out_error);
+
+/**
+ * Begins what fulcrum_federation_reconcile_json() does. fulcrum_task_take_text() returns the JSON.
+ *
+ * @param federation             borrowed; freeing it ends the task.
+ * @param policy, policy_length  borrowed; JSON as for fulcrum_federation_reconcile_json(), or empty to report only.
+ * @param out_task               receives a task that the caller owns and frees with fulcrum_task_free().
+ * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_reconcile_start(const struct fulcrum_federation *federation,
+                                                  const char *policy,
+                                                  size_t policy_length,
+                                                  struct fulcrum_task **out_task,
+                                                  struct fulcrum_error **out_error);
+
+/* fulcrum_task ------------------------------------------------------------------------------------------------------------------ */
+
+/**
+ * Returns whether the call is done, so that nothing waits any more. True for NULL.
+ *
+ * @param task  borrowed; may be NULL.
+ *
+ * @pre `task` is NULL or was not freed yet.
+ */
+bool fulcrum_task_is_done(const struct fulcrum_task *task);
+
+/**
+ * Waits until the call is done, at most so long, and returns whether it is. True for NULL.
+ *
+ * @param task        borrowed; may be NULL.
+ * @param timeout_ms  in milliseconds.
+ *
+ * @pre `task` is NULL or was not freed yet.
+ */
+bool fulcrum_task_wait(const struct fulcrum_task *task, uint64_t timeout_ms);
+
+/**
+ * Returns a file descriptor that is readable once the call is done: for poll(), epoll or the main loop of a toolkit. Never read
+ * it. It belongs to the task, which closes it. -1 for NULL, where no descriptor can be had, and on Windows.
+ *
+ * @param task  borrowed; may be NULL.
+ *
+ * @pre `task` is NULL or was not freed yet.
+ */
+int fulcrum_task_fd(const struct fulcrum_task *task);
+
+/**
+ * Asks the call to end, and returns at once. Within some 20 ms it fails with FULCRUM_INTERRUPTED; a search ends with its best
+ * plan so far. An order that was under way stays in the ledger: fulcrum_federation_resume() takes it up, and
+ * fulcrum_federation_cancel_start() ends it.
+ *
+ * @param task  borrowed; may be NULL.
+ *
+ * @pre `task` is NULL or was not freed yet.
+ */
+void fulcrum_task_cancel(const struct fulcrum_task *task);
+
+/**
+ * Reads how far the search of a task is.
+ *
+ * @param task          borrowed.
+ * @param out_progress  the caller's, with its `size` set; filled on success, else as it was. Where no search has begun,
+ *                      `incumbent_micros` and `bound_micros` are -1 and `nodes` is 0.
+ * @param out_error     may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_progress` for `size` bytes; no other thread uses the outputs during it.
+ */
+fulcrum_status fulcrum_task_read_progress(const struct fulcrum_task *task,
+                                          struct fulcrum_progress *out_progress,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its status and its error. For a task that returns nothing, such as that of
+ * fulcrum_federation_refresh_start().
+ *
+ * @param task       borrowed.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slot during it.
+ */
+fulcrum_status fulcrum_task_result(const struct fulcrum_task *task,
+                                   struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its plan, once.
+ *
+ * @param task       borrowed; of fulcrum_federation_compose_start().
+ * @param out_plan   receives a plan that the caller owns and frees with fulcrum_plan_free().
+ * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_task_take_plan(const struct fulcrum_task *task,
+                                      struct fulcrum_plan **out_plan,
+                                      struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its order, once.
+ *
+ * @param task       borrowed; of fulcrum_federation_drive_start(), `_cancel_start` or `_operate_start`.
+ * @param out_order  receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_task_take_order(const struct fulcrum_task *task,
+                                       struct fulcrum_order **out_order,
+                                       struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its orders, once.
+ *
+ * @param task        borrowed; of fulcrum_federation_resume_start().
+ * @param out_orders  receives orders that the caller owns and frees with fulcrum_orders_free().
+ * @param out_error   may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_task_take_orders(const struct fulcrum_task *task,
+                                        struct fulcrum_orders **out_orders,
+                                        struct fulcrum_error **out_error);
+
+/**
+ * Waits until the call is done, and returns its JSON, once.
+ *
+ * @param task       borrowed; of fulcrum_federation_explain_start() or `_reconcile_start`.
+ * @param out_text   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or the call's error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_task_take_text(const struct fulcrum_task *task,
+                                      struct fulcrum_text **out_text,
+                                      struct fulcrum_error **out_error);
+
+/**
+ * Frees a task; NULL is fine. A call that is not done is cancelled; this does not wait for it.
+ *
+ * @param task  given up by the caller.
+ *
+ * @pre `task` is NULL or was not freed yet, and no other call with it is under way.
+ */
+void fulcrum_task_free(struct fulcrum_task *task);
+
+/* fulcrum_offers ---------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Returns how many offers there are; 0 for NULL.
+ *
+ * @param offers  borrowed; may be NULL.
+ *
+ * @pre `offers` is NULL or was not freed yet.
+ */
+size_t fulcrum_offers_count(const struct fulcrum_offers *offers);
+
+/**
+ * Reads one offer.
+ *
+ * @param offers     borrowed; owns the text of the offer.
+ * @param index      from 0, below fulcrum_offers_count().
+ * @param out_offer  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_offer` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the offers.
+ */
+fulcrum_status fulcrum_offers_read(const struct fulcrum_offers *offers,
+                                   size_t index,
+                                   struct fulcrum_offer *out_offer,
+                                   struct fulcrum_error **out_error);
+
+/**
+ * Returns all offers as a JSON array: each as in schemas/answers.json, with its `id`, and with `monthly`, `once`, `currency` and
+ * `is_orderable` as fulcrum_offer has them.
+ *
+ * @param offers     borrowed.
+ * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_offers_json(const struct fulcrum_offers *offers,
+                                   struct fulcrum_text **out_json,
+                                   struct fulcrum_error **out_error);
+
+/**
+ * Returns the digest of the catalogue that the offers are from, by which a plan names it too.
+ *
+ * @param offers      borrowed.
+ * @param out_digest  receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_offers_catalogue_digest(const struct fulcrum_offers *offers,
+                                               struct fulcrum_text **out_digest,
+                                               struct fulcrum_error **out_error);
+
+/**
+ * Frees offers, and with them the text that was read from them; NULL is fine.
+ *
+ * @param offers  given up by the caller.
+ *
+ * @pre `offers` is NULL or was not freed yet.
+ */
+void fulcrum_offers_free(struct fulcrum_offers *offers);
+
+/* fulcrum_plan ------------------------------------------------------------------------------------------------------------------ */
 
 /**
  * Returns the digest of a plan and a policy, for an approval step: have it signed off, and name it as
@@ -1622,7 +2525,7 @@ void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_plan_approval_digest(const struct fulcrum_plan *plan,
-                                            const uint8_t *policy_json,
+                                            const char *policy_json,
                                             size_t policy_length,
                                             struct fulcrum_text **out_digest,
                                             struct fulcrum_error **out_error);
@@ -1636,7 +2539,7 @@ fulcrum_status fulcrum_plan_approval_digest(const struct fulcrum_plan *plan,
  *
  * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_plan_from_json(const uint8_t *json,
+fulcrum_status fulcrum_plan_from_json(const char *json,
                                       size_t json_length,
                                       struct fulcrum_plan **out_plan,
                                       struct fulcrum_error **out_error);
@@ -1728,6 +2631,8 @@ bool fulcrum_plan_is_optimal(const struct fulcrum_plan *plan);
  * @pre `plan` is NULL or was not freed yet.
  */
 void fulcrum_plan_free(struct fulcrum_plan *plan);
+
+/* fulcrum_order ----------------------------------------------------------------------------------------------------------------- */
 
 /**
  * Returns the order with its steps and services as JSON.
@@ -1847,6 +2752,8 @@ bool fulcrum_order_is_committed(const struct fulcrum_order *order);
  */
 void fulcrum_order_free(struct fulcrum_order *order);
 
+/* fulcrum_orders ---------------------------------------------------------------------------------------------------------------- */
+
 /**
  * Returns how many orders a list has; 0 for NULL.
  *
@@ -1881,7 +2788,110 @@ fulcrum_status fulcrum_orders_get(const struct fulcrum_orders *orders,
  */
 void fulcrum_orders_free(struct fulcrum_orders *orders);
 
-extern int pthread_setcancelstate(int state, int *old);
+/* fulcrum_events ---------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Waits for the next event and reads it. Where none comes in time, or none comes any more, the call succeeds and `text` is NULL.
+ *
+ * @param events      borrowed; owns the text of the event, until the next call.
+ * @param timeout_ms  how long to wait, in milliseconds; 0 not at all.
+ * @param out_event   the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_event` for `size` bytes; no other thread uses the events or the outputs during it; the
+ * text is used no longer than until the next call.
+ */
+fulcrum_status fulcrum_events_next(struct fulcrum_events *events,
+                                   uint64_t timeout_ms,
+                                   struct fulcrum_event *out_event,
+                                   struct fulcrum_error **out_error);
+
+/**
+ * Waits for the next event and returns it as a JSON object. Where none comes in time, or none comes any more, the call succeeds
+ * and the text is NULL: fulcrum_events_has_ended() tells which.
+ *
+ * @param events      borrowed.
+ * @param timeout_ms  how long to wait, in milliseconds; 0 not at all.
+ * @param out_json    receives NULL, or a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the events or the output slots during it.
+ */
+fulcrum_status fulcrum_events_next_json(struct fulcrum_events *events,
+                                        uint64_t timeout_ms,
+                                        struct fulcrum_text **out_json,
+                                        struct fulcrum_error **out_error);
+
+/**
+ * Returns whether the order is final and each of its events was read: no other comes. False for NULL.
+ *
+ * @param events  borrowed; may be NULL.
+ *
+ * @pre `events` is NULL or was not freed yet.
+ */
+bool fulcrum_events_has_ended(const struct fulcrum_events *events);
+
+/**
+ * Returns a file descriptor that is readable while an event waits, and from the end on: for poll(), epoll or the main loop of
+ * a toolkit. Read the events then with the timeout 0; never read the descriptor. It belongs to the events, which close it. -1
+ * for NULL, where no descriptor can be had, and on Windows.
+ *
+ * @param events  borrowed; may be NULL.
+ *
+ * @pre `events` is NULL or was not freed yet.
+ */
+int fulcrum_events_fd(const struct fulcrum_events *events);
+
+/**
+ * Frees events, and with them the text that was read from them; NULL is fine. Never waits.
+ *
+ * @param events  given up by the caller.
+ *
+ * @pre `events` is NULL or was not freed yet, and no other call with it is under way.
+ */
+void fulcrum_events_free(struct fulcrum_events *events);
+
+/* fulcrum_access ---------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Returns how many values there are; 0 for NULL.
+ *
+ * @param access  borrowed; may be NULL.
+ *
+ * @pre `access` is NULL or was not freed yet.
+ */
+size_t fulcrum_access_count(const struct fulcrum_access *access);
+
+/**
+ * Returns the name of a value; they are in alphabetical order. It belongs to `access`; NULL beyond the last.
+ *
+ * @param access  borrowed; may be NULL.
+ * @param index   from 0.
+ *
+ * @pre `access` is NULL or was not freed yet; the result is used no longer than it.
+ */
+const char *fulcrum_access_name(const struct fulcrum_access *access,
+                                size_t index);
+
+/**
+ * Returns the value of a name, which the caller keeps from logs and files. It belongs to `access`; NULL if there is none.
+ *
+ * @param access  borrowed; may be NULL.
+ * @param name    borrowed; ended by NUL; may be NULL.
+ *
+ * @pre `access` is NULL or was not freed yet; `name` is NULL or ends with NUL; the result is used no longer than `access`.
+ */
+const char *fulcrum_access_value(const struct fulcrum_access *access,
+                                 const char *name);
+
+/**
+ * Frees what opens a service, and overwrites its values; NULL is fine.
+ *
+ * @param access  given up by the caller.
+ *
+ * @pre `access` is NULL or was not freed yet.
+ */
+void fulcrum_access_free(struct fulcrum_access *access);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -28,8 +28,10 @@ int main(int argc, char **argv) try {
     // 1. Open a federation.
     const fulcrum::federation market(CONFIG, argc > 1 ? argv[1] : ".");
 
-    // 2. Ask all providers for their offers.
+    // 2. Ask all providers for their offers, and look at the cheapest of some.
     market.refresh();
+    for (const auto &offer : market.offers("{ kinds: [machine], at_least: { vcpu_milli: 4000, memory_mib: 16384 }, limit: 3 }"))
+        std::cout << "  " << offer.id << ": " << offer.monthly.text << ' ' << offer.currency << " a month on " << offer.observed << '\n';
 
     // 3. A mistake in a document is an error that says what to write.
     try {
@@ -62,7 +64,12 @@ int main(int argc, char **argv) try {
     std::cout << market.timeline_text(order.id());
 
     // 7. Purchase once more, in the background.
-    const auto second = market.purchase_async(plan).get();
+    const auto accepted = market.accept(plan);
+    auto events = market.follow(accepted.id());
+    const auto driven = market.drive_start(accepted.id());
+    while (!events.has_ended())
+        if (const auto event = events.next()) std::cout << "  " << event->subject << ": " << event->text << '\n';
+    const auto second = driven.order();
     std::cout << "the second order is committed: " << second.is_committed() << '\n';
     return second.is_committed() ? EXIT_SUCCESS : EXIT_FAILURE;
 } catch (const fulcrum::error &failure) {

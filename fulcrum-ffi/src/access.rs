@@ -61,7 +61,7 @@ impl fulcrum_access {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_access(
     federation: *const fulcrum_federation,
-    id: *const u8,
+    id: *const c_char,
     id_length: usize,
     step: u32,
     out_access: *mut *mut fulcrum_access,

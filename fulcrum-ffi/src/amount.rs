@@ -18,7 +18,7 @@ pub struct fulcrum_amount {
 }
 
 /// What a [`fulcrum_amount`] is lent from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Amount {
     text: CString,
     micros: i64,
@@ -28,6 +28,11 @@ impl Amount {
     pub(crate) fn new(amount: Decimal) -> Self {
         let beyond = if amount.is_sign_negative() { i64::MIN } else { i64::MAX };
         Self { text: c_text(&amount.normalize().to_string()), micros: to_micros(amount).unwrap_or(beyond) }
+    }
+
+    /// One that there may not be: its text is NULL then.
+    pub(crate) fn as_ptr_or_null(amount: Option<&Self>) -> fulcrum_amount {
+        amount.map_or(fulcrum_amount { text: std::ptr::null(), micros: i64::MAX }, Self::as_ptr)
     }
 
     pub(crate) fn as_ptr(&self) -> fulcrum_amount {

@@ -3,14 +3,12 @@
 
 use std::{
     cell::RefCell,
-    ffi::c_void,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
 };
 
 use crate::{
-    compose::fulcrum_progress,
     error::fulcrum_error,
     guard::Outcome,
     process::Process,
@@ -18,7 +16,7 @@ use crate::{
 };
 
 /// Several times what the deepest document needs.
-const STACK_BYTES: usize = 4 << 20;
+pub(crate) const STACK_BYTES: usize = 4 << 20;
 
 thread_local! {
     static CALLER: RefCell<Option<Caller>> = const { RefCell::new(None) };
@@ -31,28 +29,25 @@ struct Caller {
     mask: Mask,
 }
 
-/// A progress callback of the host's, to be run on the thread that called.
-pub(crate) struct HostCallback {
-    pub(crate) callback: unsafe extern "C" fn(*mut c_void, *const fulcrum_progress) -> bool,
-    pub(crate) userdata: *mut c_void,
-    pub(crate) progress: fulcrum_progress,
-}
+/// A callback of the host's with its arguments, to be run on the thread that called.
+pub(crate) struct HostCallback(Box<dyn FnOnce() -> bool>);
 
-// SAFETY: it runs on the caller's thread, which has passed callback and userdata.
+// SAFETY: it runs on the caller's thread, which has passed callback and userdata; see `new`.
 unsafe impl Send for HostCallback {}
 
 impl HostCallback {
+    /// # Safety
+    /// `call` calls what the caller has passed for its own thread, and has nothing else that belongs to a thread.
+    pub(crate) unsafe fn new(call: impl FnOnce() -> bool + 'static) -> Self {
+        Self(Box::new(call))
+    }
+
     /// Runs the callback on the caller's thread. Returns false if that thread is gone.
     pub(crate) fn run_on_caller(self) -> bool {
         CALLER.with_borrow(|caller| {
             let Some(caller) = caller else { return false };
             caller.callbacks.send(self).is_ok() && caller.results.recv().unwrap_or(false)
         })
-    }
-
-    fn run(&self) -> bool {
-        // SAFETY: this is the caller's thread; it gave both for this, and `progress` lives for the call.
-        unsafe { (self.callback)(self.userdata, &raw const self.progress) }
     }
 }
 
@@ -112,7 +107,7 @@ unsafe fn run_boxed(call: Box<dyn FnOnce() -> Outcome<()> + '_>) -> Outcome<()> 
     drop(blocked);
     let running = running.map_err(|error| fulcrum_error::no_thread(&error))?;
     while let Ok(callback) = callbacks.recv() {
-        let goes_on = callback.run();
+        let goes_on = (callback.0)();
         if !process.is_current() {
             // The callback has forked, and this is the child, in which nobody makes the call.
             std::mem::forget((running, callbacks, result));

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::c_void,
+    ffi::{c_char, c_void},
     mem::{MaybeUninit, offset_of},
     num::NonZeroUsize,
     time::{Duration, Instant},
@@ -21,6 +21,7 @@ use crate::{
     federation::{OpenFederation, borrow_federation, fulcrum_federation},
     guard::{Outcome, guard_on_call_thread, out, utf8},
     plan::fulcrum_plan,
+    task,
 };
 
 /// Options of a composition. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
@@ -35,7 +36,7 @@ pub struct fulcrum_compose_options {
     /// Nodes of the search tree after which the best plan so far is returned, the same on every machine; 0 for no limit.
     pub max_nodes: u64,
     /// Borrowed; a JSON array of offer ids to exclude, such as the result of fulcrum_order_sold_out_json(); or NULL.
-    pub exclude: *const u8,
+    pub exclude: *const c_char,
     /// Bytes of `exclude`.
     pub exclude_length: usize,
     /// May be NULL; called from time to time on the calling thread.
@@ -47,7 +48,7 @@ pub struct fulcrum_compose_options {
     /// The gap to the best plan that is good enough, in hundredths of a per cent; 0 for the best plan.
     pub gap_basis_points: u32,
     /// Borrowed; a JSON array of providers to exclude; or NULL.
-    pub exclude_providers: *const u8,
+    pub exclude_providers: *const c_char,
     /// Bytes of `exclude_providers`.
     pub exclude_providers_length: usize,
     /// Which offers may be used: FULCRUM_OFFERS_ORDERABLE, FULCRUM_OFFERS_ALL, or 0: those that can be ordered, if any configured
@@ -93,7 +94,7 @@ pub type fulcrum_progress_callback =
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_compose(
     federation: *const fulcrum_federation,
-    blueprint: *const u8,
+    blueprint: *const c_char,
     blueprint_length: usize,
     options: *const fulcrum_compose_options,
     out_plan: *mut *mut fulcrum_plan,
@@ -121,27 +122,21 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
     unsafe { guard_on_call_thread(out_plan, out_error, call) }
 }
 
-/// The options as the library uses them.
-pub(crate) struct ComposeCall<'a> {
-    pub(crate) options: ComposeOptions,
-    market: &'a OpenFederation,
-    begin: u64,
+/// The options as the library uses them. The time runs from when they were read.
+#[derive(Debug)]
+pub(crate) struct SearchOptions {
+    options: ComposeOptions,
     end: Option<Instant>,
     progress: fulcrum_progress_callback,
     userdata: *mut c_void,
 }
 
-impl<'a> ComposeCall<'a> {
+impl SearchOptions {
     /// # Safety
     /// `options` is NULL or points to as many bytes as its first field says; what it points to is valid.
-    pub(crate) unsafe fn read(
-        options: *const fulcrum_compose_options,
-        market: &'a OpenFederation,
-    ) -> Outcome<Self> {
+    pub(crate) unsafe fn read(options: *const fulcrum_compose_options) -> Outcome<Self> {
         let mut search = Self {
             options: ComposeOptions::default(),
-            market,
-            begin: market.interrupts.count(),
             end: None,
             progress: None,
             userdata: std::ptr::null_mut(),
@@ -199,14 +194,52 @@ impl<'a> ComposeCall<'a> {
         Ok(search)
     }
 
+    /// What a search in the background may have: no callback, whose thread nobody knows.
+    pub(crate) fn without_callback(self) -> Outcome<(ComposeOptions, Option<Instant>)> {
+        match self.progress {
+            None => Ok((self.options, self.end)),
+            Some(_) => Err(fulcrum_error::argument(
+                "options.progress is set; leave it out, and read fulcrum_task_read_progress() instead",
+            )),
+        }
+    }
+}
+
+/// A search under way.
+pub(crate) struct ComposeCall<'a> {
+    pub(crate) options: ComposeOptions,
+    market: &'a OpenFederation,
+    begin: u64,
+    end: Option<Instant>,
+    progress: fulcrum_progress_callback,
+    userdata: *mut c_void,
+}
+
+impl<'a> ComposeCall<'a> {
+    /// # Safety
+    /// As [`SearchOptions::read`].
+    pub(crate) unsafe fn read(
+        options: *const fulcrum_compose_options,
+        market: &'a OpenFederation,
+    ) -> Outcome<Self> {
+        // SAFETY: the caller's promise.
+        let SearchOptions { options, end, progress, userdata } = unsafe { SearchOptions::read(options)? };
+        Ok(Self { options, market, begin: market.interrupts.count(), end, progress, userdata })
+    }
+
+    /// A search in the background.
+    pub(crate) fn new(options: ComposeOptions, end: Option<Instant>, market: &'a OpenFederation) -> Self {
+        let begin = market.interrupts.count();
+        Self { options, market, begin, end, progress: None, userdata: std::ptr::null_mut() }
+    }
+
     pub(crate) fn poll_progress(&self, progress: &Progress) -> Signal {
         if self.end.is_some_and(|end| Instant::now() >= end) {
             return Signal::Limit;
         }
-        if self.market.interrupts.is_newer_than(self.begin) {
+        if self.market.interrupts.is_newer_than(self.begin) || task::is_cancelled() {
             return Signal::Cancel;
         }
-        let Some(callback) = self.progress else { return Signal::Continue };
         let micros = |cost: Option<_>| cost.and_then(|cost| to_micros(cost).ok()).unwrap_or(-1);
         let progress = fulcrum_progress {
             size: size_of::<fulcrum_progress>(),
@@ -214,7 +247,12 @@ impl<'a> ComposeCall<'a> {
             bound_micros: micros(progress.bound),
             nodes: progress.nodes,
         };
-        match (HostCallback { callback, userdata: self.userdata, progress }).run_on_caller() {
+        task::note_progress(progress);
+        let Some(callback) = self.progress else { return Signal::Continue };
+        let userdata = self.userdata;
+        // SAFETY: callback and userdata are the caller's, and `progress` lives for the call.
+        let call = unsafe { HostCallback::new(move || callback(userdata, &raw const progress)) };
+        match call.run_on_caller() {
             true => Signal::Continue,
             false => Signal::Cancel,
         }

@@ -1,5 +1,7 @@
 //! A dry run of a purchase.
 
+use std::ffi::c_char;
+
 use crate::{
     error::{fulcrum_error, fulcrum_status},
     federation::{borrow_federation, fulcrum_federation},
@@ -29,7 +31,7 @@ use crate::{
 pub unsafe extern "C" fn fulcrum_federation_dry_run_json(
     federation: *const fulcrum_federation,
     plan: *const fulcrum_plan,
-    policy_json: *const u8,
+    policy_json: *const c_char,
     policy_length: usize,
     out_json: *mut *mut fulcrum_text,
     out_error: *mut *mut fulcrum_error,

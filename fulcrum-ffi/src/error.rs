@@ -14,7 +14,7 @@ use fulcrum_core::{
     purchase::PurchaseError,
 };
 
-use crate::status;
+use crate::{error_details::Details, status};
 
 /// 0 is success; other numbers keep their meaning for ever: 1xx a provider, 2xx a purchase, 3xx a composition, 4xx
 /// configuration and documents, 5xx the ledger, 9xx this border.
@@ -36,16 +36,17 @@ pub const FULCRUM_NO_THREAD: fulcrum_status = 905;
 pub const FULCRUM_INTERRUPTED: fulcrum_status = 907;
 
 /// What went wrong. Opaque; freed by fulcrum_error_free().
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct fulcrum_error {
     pub(crate) code: fulcrum_status,
     pub(crate) message: CString,
+    pub(crate) details: Box<Details>,
 }
 
 impl fulcrum_error {
     pub(crate) fn new(code: fulcrum_status, message: &str) -> Self {
         let without_nul: String = message.chars().filter(|c| *c != '\0').collect();
-        Self { code, message: CString::new(without_nul).unwrap_or_default() }
+        Self { code, message: CString::new(without_nul).unwrap_or_default(), details: Box::default() }
     }
 
     /// A fault of the library, with what a panic carried.
@@ -64,6 +65,13 @@ impl fulcrum_error {
         Self::new(FULCRUM_NO_THREAD, &message)
     }
 
+    /// Of a call that waited.
+    pub(crate) fn interrupted() -> Self {
+        let message =
+            "the call was interrupted; an order that was under way is in the ledger, and resume takes it up";
+        Self::new(FULCRUM_INTERRUPTED, message)
+    }
+
     pub(crate) fn argument(message: &str) -> Self {
         Self::new(FULCRUM_INVALID_ARGUMENT, message)
     }
@@ -71,7 +79,8 @@ impl fulcrum_error {
 
 impl From<FulcrumError> for fulcrum_error {
     fn from(error: FulcrumError) -> Self {
-        Self::new(error.code(), &error.to_string())
+        let details = Box::new(Details::new(&error));
+        Self { details, ..Self::new(error.code(), &error.to_string()) }
     }
 }
 

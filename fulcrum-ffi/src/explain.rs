@@ -1,5 +1,7 @@
 //! Explanations of plans, as JSON.
 
+use std::ffi::c_char;
+
 use fulcrum_core::model::{Blueprint, Measure, OfferId, from_micros, parse_json};
 
 use crate::{
@@ -29,7 +31,7 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_explain_json(
     federation: *const fulcrum_federation,
-    blueprint: *const u8,
+    blueprint: *const c_char,
     blueprint_length: usize,
     plan: *const fulcrum_plan,
     options: *const fulcrum_compose_options,
@@ -77,10 +79,10 @@ pub unsafe extern "C" fn fulcrum_federation_explain_json(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_why_not_json(
     federation: *const fulcrum_federation,
-    blueprint: *const u8,
+    blueprint: *const c_char,
     blueprint_length: usize,
     plan: *const fulcrum_plan,
-    offer: *const u8,
+    offer: *const c_char,
     offer_length: usize,
     options: *const fulcrum_compose_options,
     out_json: *mut *mut fulcrum_text,
@@ -132,9 +134,9 @@ pub unsafe extern "C" fn fulcrum_federation_why_not_json(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_pareto_json(
     federation: *const fulcrum_federation,
-    blueprint: *const u8,
+    blueprint: *const c_char,
     blueprint_length: usize,
-    measures: *const u8,
+    measures: *const c_char,
     measures_length: usize,
     step_micros: i64,
     options: *const fulcrum_compose_options,

@@ -1,6 +1,6 @@
 //! A federation: opened, refreshed, freed.
 
-use std::{path::Path, sync::Arc};
+use std::{ffi::c_char, path::Path, sync::Arc};
 
 use fulcrum_core::{
     federation::{Federation, FederationConfig, FulcrumError},
@@ -14,17 +14,19 @@ use crate::{
     error::{fulcrum_error, fulcrum_status},
     guard::{NO_OUTPUT, Outcome, borrow, free, guard_on_call_thread, guard_with_output, out, utf8},
     interrupt::Interrupts,
+    metrics,
     process::{self, Process},
     runtime,
     signals::SignalsBlocked,
+    task::Tasks,
     text::fulcrum_text,
 };
 
 /// Several providers as one market. Opaque; freed by fulcrum_federation_free(); shareable between threads.
 #[derive(Debug)]
 pub struct fulcrum_federation {
-    /// Used through [`borrow_federation`] only.
-    market: OpenFederation,
+    /// Used through [`borrow_federation`] and [`share_federation`] only.
+    market: Arc<OpenFederation>,
     process: Process,
 }
 
@@ -40,7 +42,8 @@ impl fulcrum_federation {
 pub(crate) struct OpenFederation {
     pub(crate) inner: Arc<Federation>,
     pub(crate) runtime: Runtime,
-    pub(crate) interrupts: Interrupts,
+    pub(crate) interrupts: Arc<Interrupts>,
+    pub(crate) tasks: Tasks,
 }
 
 /// The federation of a handle; an error in a process that was forked since it was open_federation, which has none of its threads.
@@ -55,6 +58,18 @@ pub(crate) unsafe fn borrow_federation<'a>(
     match federation.process.is_current() {
         true => Ok(&federation.market),
         false => Err(federation.process.forked_error()),
+    }
+}
+
+/// As [`borrow_federation`], for a task: [`fulcrum_federation_free`] ends it and waits for it.
+///
+/// # Safety
+/// As [`borrow`].
+pub(crate) unsafe fn share_federation(federation: *const fulcrum_federation) -> Outcome<Arc<OpenFederation>> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        borrow_federation(federation)?;
+        Ok((*federation).market.clone())
     }
 }
 
@@ -73,9 +88,9 @@ pub(crate) unsafe fn borrow_federation<'a>(
 /// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_open(
-    config: *const u8,
+    config: *const c_char,
     config_length: usize,
-    base: *const u8,
+    base: *const c_char,
     base_length: usize,
     out_federation: *mut *mut fulcrum_federation,
     out_error: *mut *mut fulcrum_error,
@@ -108,7 +123,7 @@ pub unsafe extern "C" fn fulcrum_federation_open(
 /// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_open_file(
-    path: *const u8,
+    path: *const c_char,
     path_length: usize,
     out_federation: *mut *mut fulcrum_federation,
     out_error: *mut *mut fulcrum_error,
@@ -141,9 +156,11 @@ fn open_with_threads<E: Into<FulcrumError>>(
     future: impl Future<Output = Result<Federation, E>>,
 ) -> Outcome<*mut fulcrum_federation> {
     process::register_fork_handlers();
+    metrics::install();
     let runtime = runtime::start()?;
     let inner = Arc::new(runtime.block_on(future).map_err(|error| fulcrum_error::from(error.into()))?);
-    let market = OpenFederation { inner, runtime, interrupts: Interrupts::default() };
+    let (interrupts, tasks) = (Arc::default(), Tasks::default());
+    let market = Arc::new(OpenFederation { inner, runtime, interrupts, tasks });
     Ok(Box::into_raw(Box::new(fulcrum_federation { market, process: Process::current() })))
 }
 
@@ -211,9 +228,9 @@ pub unsafe extern "C" fn fulcrum_federation_sources_json(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_settings_schema_json(
     federation: *const fulcrum_federation,
-    provider: *const u8,
+    provider: *const c_char,
     provider_length: usize,
-    kind: *const u8,
+    kind: *const c_char,
     kind_length: usize,
     out_json: *mut *mut fulcrum_text,
     out_error: *mut *mut fulcrum_error,
@@ -241,7 +258,7 @@ pub unsafe extern "C" fn fulcrum_federation_settings_schema_json(
 
 /// Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
 /// FULCRUM_FEDERATION_ENDED, during this call or soon after it. The callback of a purchase may free its federation;
-/// a provider's call must not, as it would wait for itself. In a process that has forked since the federation was
+/// a provider's call must not, as it would wait for itself. Tasks that are not done end with FULCRUM_INTERRUPTED. In a process that has forked since the federation was
 /// opened, this call returns at once and keeps the memory.
 ///
 /// @param federation  given up by the caller.
@@ -258,16 +275,23 @@ pub unsafe extern "C" fn fulcrum_federation_free(federation: *mut fulcrum_federa
         // The threads are the parent's: they would be waited for in vain.
         return;
     }
+    let end = move || {
+        // SAFETY: the caller's promise above; it is freed once.
+        unsafe {
+            let market = &(*federation).market;
+            market.tasks.end(&market.interrupts);
+            free(federation);
+        }
+    };
     let call = move || {
-        // SAFETY: the caller's promise above. Where no thread can be had, nothing was done.
-        unsafe { free(federation) };
+        end();
         Ok(())
     };
     // SAFETY: the handle belongs to no thread, and is given up.
     if unsafe { run_on_call_thread(call) }.is_err() {
+        // No thread can be had, so that nothing was done.
         let blocked = SignalsBlocked::new();
-        // SAFETY: nothing was done.
-        unsafe { free(federation) };
+        end();
         blocked.end();
     }
 }

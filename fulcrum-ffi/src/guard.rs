@@ -1,6 +1,9 @@
 //! The frame of every entry point: checks pointers, catches panics, fills the error slot.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    ffi::{CStr, c_char},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use crate::{
     call_thread::run_on_call_thread,
@@ -134,11 +137,15 @@ pub(crate) fn item_at<'a, T>(items: &'a [T], index: usize, name: &str) -> Outcom
     })
 }
 
+/// The length of a text that ends with NUL, for hosts that have no other.
+const NUL_TERMINATED: usize = usize::MAX;
+
 /// Text of the caller's; NULL is none. A length that was forgotten must not be taken for that.
 ///
 /// # Safety
-/// The pointer is NULL with length 0, or points to that many bytes for as long as the result is used.
-pub(crate) unsafe fn utf8<'a>(pointer: *const u8, length: usize, name: &str) -> Outcome<&'a str> {
+/// The pointer is NULL with length 0, or points to that many bytes for as long as the result is used; with the length
+/// FULCRUM_NUL_TERMINATED, to text that ends with NUL.
+pub(crate) unsafe fn utf8<'a>(pointer: *const c_char, length: usize, name: &str) -> Outcome<&'a str> {
     if length == 0 {
         let is_none = pointer.is_null();
         let forgotten = || {
@@ -148,11 +155,19 @@ pub(crate) unsafe fn utf8<'a>(pointer: *const u8, length: usize, name: &str) -> 
         };
         return is_none.then_some("").ok_or_else(forgotten);
     }
-    if pointer.is_null() || length > isize::MAX as usize {
+    if length == NUL_TERMINATED && pointer.is_null() {
+        return Ok("");
+    }
+    if pointer.is_null() || (length > isize::MAX as usize && length != NUL_TERMINATED) {
         return Err(fulcrum_error::argument(&format!("{name} is NULL, or its length is above PTRDIFF_MAX")));
     }
     // SAFETY: not NULL, and the caller's promise.
-    let bytes = unsafe { std::slice::from_raw_parts(pointer, length) };
+    let bytes = unsafe {
+        match length {
+            NUL_TERMINATED => CStr::from_ptr(pointer).to_bytes(),
+            length => std::slice::from_raw_parts(pointer.cast::<u8>(), length),
+        }
+    };
     std::str::from_utf8(bytes)
         .map_err(|error| fulcrum_error::argument(&format!("{name} is not valid UTF-8: {error}")))
 }

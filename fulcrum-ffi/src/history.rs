@@ -1,5 +1,7 @@
 //! The history of an order: its events as JSON, and its timeline in words.
 
+use std::ffi::c_char;
+
 use crate::{
     error::{fulcrum_error, fulcrum_status},
     federation::{borrow_federation, fulcrum_federation},
@@ -21,7 +23,7 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_events_json(
     federation: *const fulcrum_federation,
-    id: *const u8,
+    id: *const c_char,
     id_length: usize,
     out_json: *mut *mut fulcrum_text,
     out_error: *mut *mut fulcrum_error,
@@ -55,7 +57,7 @@ pub unsafe extern "C" fn fulcrum_federation_events_json(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_timeline_text(
     federation: *const fulcrum_federation,
-    id: *const u8,
+    id: *const c_char,
     id_length: usize,
     out_text: *mut *mut fulcrum_text,
     out_error: *mut *mut fulcrum_error,
@@ -87,7 +89,7 @@ pub unsafe extern "C" fn fulcrum_federation_timeline_text(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_timeline_json(
     federation: *const fulcrum_federation,
-    id: *const u8,
+    id: *const c_char,
     id_length: usize,
     out_json: *mut *mut fulcrum_text,
     out_error: *mut *mut fulcrum_error,

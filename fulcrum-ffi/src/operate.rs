@@ -1,6 +1,6 @@
 //! Orders in the ledger: read, resumed, cancelled, driven, and operated on by a person.
 
-use std::time::Duration;
+use std::{ffi::c_char, time::Duration};
 
 use fulcrum_core::{
     ledger::{LedgerError, OrderQuery},
@@ -37,7 +37,7 @@ pub(crate) fn order_id(id: &str) -> Result<OrderId, fulcrum_error> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_order(
     federation: *const fulcrum_federation,
-    id: *const u8,
+    id: *const c_char,
     id_length: usize,
     out_order: *mut *mut fulcrum_order,
     out_error: *mut *mut fulcrum_error,
@@ -58,8 +58,9 @@ pub unsafe extern "C" fn fulcrum_federation_order(
 ///
 /// @param federation           borrowed.
 /// @param query, query_length  borrowed; a JSON object, all of whose fields may be left out: `state`, such as "stuck";
-///                             `unfinished`, true for those with which a host has something to do; `before`, the id of the
-///                             last order of the page before; `limit`, up to 1000. NULL for the first 1000.
+///                             `unfinished`, true for those with which a host has something to do; `since`, a time such as
+///                             "2026-11-25T10:00:00Z", for those that were accepted in that second or later; `before`, the id
+///                             of the last order of the page before; `limit`, up to 1000. NULL for the first 1000.
 /// @param out_orders           receives orders that the caller owns and frees with fulcrum_orders_free().
 /// @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
 ///
@@ -68,7 +69,7 @@ pub unsafe extern "C" fn fulcrum_federation_order(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_orders(
     federation: *const fulcrum_federation,
-    query: *const u8,
+    query: *const c_char,
     query_length: usize,
     out_orders: *mut *mut fulcrum_orders,
     out_error: *mut *mut fulcrum_error,
@@ -90,7 +91,10 @@ pub unsafe extern "C" fn fulcrum_federation_orders(
     unsafe { guard_on_call_thread(out_orders, out_error, call) }
 }
 
-/// Drives every order that an earlier run left unfinished to its end. Call it once at the start.
+/// Drives every order that an earlier run left unfinished to its end. Call it once at the start. Where that run was killed, its
+/// claims run out first, which takes some 15 seconds, and then the orders take as long as they take: a program that has more to do
+/// uses fulcrum_federation_resume_start(), and fulcrum_federation_follow() for each order that fulcrum_federation_orders() lists as
+/// unfinished.
 ///
 /// @param federation  borrowed.
 /// @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the
@@ -134,7 +138,7 @@ pub unsafe extern "C" fn fulcrum_federation_resume(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_cancel(
     federation: *const fulcrum_federation,
-    id: *const u8,
+    id: *const c_char,
     id_length: usize,
     out_order: *mut *mut fulcrum_order,
     out_error: *mut *mut fulcrum_error,
@@ -157,7 +161,7 @@ pub unsafe extern "C" fn fulcrum_federation_cancel(
 /// The request is a JSON object with `who`, `why` and `do`, which is one of: `"retry"` (end what is stuck once more),
 /// `"abandon"` (give a stuck order up), `{"settle": {"step": 0, "evidence": "..."}}` (nothing of a stuck step is left),
 /// `{"act": {"step": 0, "action": "stop"}}` (also `"start"`, `{"resize": {"sku": "..."}}`, `{"other": {"name": "reboot"}}`),
-/// `{"release": {"step": 0}}` (end one service, keep the others).
+/// `{"release": {"step": 0}}` (end one service, keep the others), `"cancel"` (as fulcrum_federation_cancel() does).
 ///
 /// @param federation               borrowed.
 /// @param id, id_length            borrowed; the order's id, see fulcrum_order_id().
@@ -171,9 +175,9 @@ pub unsafe extern "C" fn fulcrum_federation_cancel(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_operate(
     federation: *const fulcrum_federation,
-    id: *const u8,
+    id: *const c_char,
     id_length: usize,
-    request: *const u8,
+    request: *const c_char,
     request_length: usize,
     out_order: *mut *mut fulcrum_order,
     out_error: *mut *mut fulcrum_error,

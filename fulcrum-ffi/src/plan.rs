@@ -186,7 +186,7 @@ pub struct fulcrum_replica {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_plan_approval_digest(
     plan: *const fulcrum_plan,
-    policy_json: *const u8,
+    policy_json: *const c_char,
     policy_length: usize,
     out_digest: *mut *mut fulcrum_text,
     out_error: *mut *mut fulcrum_error,
@@ -217,7 +217,7 @@ pub unsafe extern "C" fn fulcrum_plan_approval_digest(
 /// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_plan_from_json(
-    json: *const u8,
+    json: *const c_char,
     json_length: usize,
     out_plan: *mut *mut fulcrum_plan,
     out_error: *mut *mut fulcrum_error,

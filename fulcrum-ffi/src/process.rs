@@ -54,6 +54,7 @@ pub(crate) fn register_fork_handlers() {
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Relaxed);
         after_fork_in_child();
+        crate::metrics::forget_in_child();
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -26,7 +26,7 @@ use crate::{
 /// Where the reply to one call of a provider goes. Opaque; valid during the callback only.
 #[derive(Debug, Default)]
 pub struct fulcrum_reply {
-    json: Option<Vec<u8>>,
+    json: Option<Outcome<String>>,
 }
 
 /// Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
@@ -37,7 +37,7 @@ pub type fulcrum_provider_callback = Option<
     unsafe extern "C" fn(
         userdata: *mut c_void,
         call: *const c_char,
-        request: *const u8,
+        request: *const c_char,
         request_length: usize,
         reply: *mut fulcrum_reply,
     ) -> bool,
@@ -51,7 +51,7 @@ pub struct fulcrum_provider {
     pub size: usize,
     /// Borrowed; JSON: `provider` (who sells, and where the regions are) and `capabilities` (which calls are answered, and what
     /// repeating them does).
-    pub description: *const u8,
+    pub description: *const c_char,
     /// Bytes of `description`.
     pub description_length: usize,
     /// Answers the calls; what each asks and answers is in docs/adapters/host.md.
@@ -68,20 +68,21 @@ pub struct fulcrum_provider {
 /// # Safety
 /// `reply` is that of the callback under way; the text is valid for the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fulcrum_reply_set(reply: *mut fulcrum_reply, json: *const u8, json_length: usize) {
+pub unsafe extern "C" fn fulcrum_reply_set(
+    reply: *mut fulcrum_reply,
+    json: *const c_char,
+    json_length: usize,
+) {
     // SAFETY: the caller's promise above.
     let Some(reply) = (unsafe { reply.as_mut() }) else { return };
-    if json.is_null() || json_length > isize::MAX as usize {
-        reply.json = None;
-        return;
-    }
-    // SAFETY: not NULL, and the caller's promise above.
-    reply.json = Some(unsafe { std::slice::from_raw_parts(json, json_length) }.to_vec());
+    // SAFETY: as above.
+    let json = unsafe { utf8(json, json_length, "the reply") };
+    reply.json = Some(json.map(str::to_owned)).filter(|json| !matches!(json, Ok(json) if json.is_empty()));
 }
 
 #[derive(Debug)]
 struct CallbackCalls {
-    call: unsafe extern "C" fn(*mut c_void, *const c_char, *const u8, usize, *mut fulcrum_reply) -> bool,
+    call: unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char, usize, *mut fulcrum_reply) -> bool,
     userdata: *mut c_void,
     mask: Mask,
 }
@@ -99,11 +100,17 @@ impl ProviderCallbacks for CallbackCalls {
         let is_known = self.mask.run_host_code(|| {
             // SAFETY: all pointers are valid for the call; the host has promised the rest.
             unsafe {
-                (self.call)(self.userdata, name.as_ptr(), request.as_ptr(), request.len(), &raw mut reply)
+                (self.call)(
+                    self.userdata,
+                    name.as_ptr(),
+                    request.as_ptr().cast(),
+                    request.len(),
+                    &raw mut reply,
+                )
             }
         });
         match (is_known, reply.json) {
-            (true, Some(json)) => String::from_utf8(json).map_err(|error| error.to_string()),
+            (true, Some(json)) => json.map_err(|error| error.message.to_string_lossy().into_owned()),
             (true, None) => {
                 Err("the callback returned true without fulcrum_reply_set(); set a reply, or return false"
                     .to_owned())
@@ -164,11 +171,11 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
 /// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_open_with(
-    config: *const u8,
+    config: *const c_char,
     config_length: usize,
-    base: *const u8,
+    base: *const c_char,
     base_length: usize,
-    reach: *const u8,
+    reach: *const c_char,
     reach_length: usize,
     providers: *const fulcrum_provider,
     provider_count: usize,
@@ -214,11 +221,11 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_run_conformance_json(
     federation: *const fulcrum_federation,
-    provider: *const u8,
+    provider: *const c_char,
     provider_length: usize,
-    sku: *const u8,
+    sku: *const c_char,
     sku_length: usize,
-    settings: *const u8,
+    settings: *const c_char,
     settings_length: usize,
     timeout_ms: u64,
     out_json: *mut *mut fulcrum_text,

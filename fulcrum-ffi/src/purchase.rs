@@ -1,10 +1,13 @@
 //! Purchases: a plan becomes an order, which the library drives to its end.
 
-use std::{ffi::c_void, sync::mpsc};
+use std::{
+    ffi::{c_char, c_void},
+    sync::mpsc,
+};
 
 use fulcrum_core::{
     model::{Order, OrderId, Policy},
-    purchase::PurchaseError,
+    purchase::{PurchaseError, PurchaseOptions},
 };
 use tokio::{sync::oneshot, task::JoinError};
 
@@ -13,6 +16,7 @@ use crate::{
     error::{FULCRUM_FEDERATION_ENDED, fulcrum_error, fulcrum_status},
     federation::{borrow_federation, fulcrum_federation},
     guard::{borrow, guard_on_call_thread, optional_out, out, utf8},
+    operate::order_id,
     order::fulcrum_order,
     plan::fulcrum_plan,
     purchase_options::{self, fulcrum_purchase_options},
@@ -41,7 +45,7 @@ pub(crate) fn policy(json: &str) -> Result<Policy, fulcrum_error> {
 pub unsafe extern "C" fn fulcrum_federation_purchase(
     federation: *const fulcrum_federation,
     plan: *const fulcrum_plan,
-    policy_json: *const u8,
+    policy_json: *const c_char,
     policy_length: usize,
     options: *const fulcrum_purchase_options,
     out_order: *mut *mut fulcrum_order,
@@ -60,6 +64,127 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
         };
         let bought = federation.inner.purchase_with(&plan.inner, policy(json)?, options);
         let order = federation.wait(bought)??;
+        *out_order = fulcrum_order::boxed(order);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
+
+/// Writes an order down without buying yet, and returns it. fulcrum_federation_drive() buys it, here or on another host with
+/// the same ledger; so does fulcrum_federation_serve(). With an id of the caller's the call may be repeated: it gives the same
+/// order.
+///
+/// @param federation                  borrowed.
+/// @param plan                        borrowed.
+/// @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param options                     borrowed; NULL for the usual ones.
+/// @param out_order                   receives an order that the caller owns and frees with
+///                                    fulcrum_order_free().
+/// @param out_error                   may be NULL; else NULL on success, or an error for
+///                                    fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_accept(
+    federation: *const fulcrum_federation,
+    plan: *const fulcrum_plan,
+    policy_json: *const c_char,
+    policy_length: usize,
+    options: *const fulcrum_purchase_options,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, plan, json, options, out_order) = unsafe {
+            (
+                borrow_federation(federation)?,
+                borrow(plan, "plan")?,
+                utf8(policy_json, policy_length, "policy")?,
+                purchase_options::read(options)?,
+                out(out_order, "out_order")?,
+            )
+        };
+        let accepted = federation.inner.accept(&plan.inner, policy(json)?, options);
+        *out_order = fulcrum_order::boxed(federation.wait(accepted)??);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
+
+/// As fulcrum_federation_accept() with an id of the caller's, and without a structure: for languages where one is awkward. The same
+/// id with the same plan and policy gives the same order, so that a click that comes twice buys once.
+///
+/// @param federation                  borrowed.
+/// @param id, id_length               borrowed; the caller's own order id, a UUID in any spelling.
+/// @param plan                        borrowed.
+/// @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param out_order                   receives an order that the caller owns and frees with
+///                                    fulcrum_order_free().
+/// @param out_error                   may be NULL; else NULL on success, or an error for
+///                                    fulcrum_error_free(): FULCRUM_PURCHASE_ID_TAKEN where it is the
+///                                    id of another purchase.
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_accept_as(
+    federation: *const fulcrum_federation,
+    id: *const c_char,
+    id_length: usize,
+    plan: *const fulcrum_plan,
+    policy_json: *const c_char,
+    policy_length: usize,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, id, plan, json, out_order) = unsafe {
+            (
+                borrow_federation(federation)?,
+                utf8(id, id_length, "id")?,
+                borrow(plan, "plan")?,
+                utf8(policy_json, policy_length, "policy")?,
+                out(out_order, "out_order")?,
+            )
+        };
+        let options = PurchaseOptions { id: Some(purchase_options::own_id(id)?), approved: None };
+        let accepted = federation.inner.accept(&plan.inner, policy(json)?, options);
+        *out_order = fulcrum_order::boxed(federation.wait(accepted)??);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
+
+/// Drives one order to its end: makes its services, or ends them.
+///
+/// @param federation     borrowed.
+/// @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+/// @param out_order      receives an order that the caller owns and frees with fulcrum_order_free().
+/// @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free():
+///                       FULCRUM_LEDGER_CLAIMED where another host drives it.
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_drive(
+    federation: *const fulcrum_federation,
+    id: *const c_char,
+    id_length: usize,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, id, out_order) = unsafe {
+            (borrow_federation(federation)?, utf8(id, id_length, "id")?, out(out_order, "out_order")?)
+        };
+        let order = federation.wait(federation.inner.drive(&order_id(id)?))??;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
@@ -95,7 +220,7 @@ pub type fulcrum_purchase_callback =
 pub unsafe extern "C" fn fulcrum_federation_purchase_async(
     federation: *const fulcrum_federation,
     plan: *const fulcrum_plan,
-    policy_json: *const u8,
+    policy_json: *const c_char,
     policy_length: usize,
     options: *const fulcrum_purchase_options,
     callback: fulcrum_purchase_callback,

@@ -1,5 +1,7 @@
 //! Options of a purchase.
 
+use std::ffi::c_char;
+
 use fulcrum_core::{model::OrderId, purchase::PurchaseOptions};
 
 use crate::{
@@ -16,14 +18,20 @@ pub struct fulcrum_purchase_options {
     pub size: usize,
     /// Borrowed; the caller's own order id, a UUID in any spelling: the same call with the same id buys once. Or NULL for
     /// a new one.
-    pub id: *const u8,
+    pub id: *const c_char,
     /// Bytes of `id`.
     pub id_length: usize,
     /// Borrowed; the digest that somebody has approved, see fulcrum_plan_approval_digest(): any other plan or policy is
     /// refused. Or NULL.
-    pub approved: *const u8,
+    pub approved: *const c_char,
     /// Bytes of `approved`.
     pub approved_length: usize,
+}
+
+/// An id of the caller's.
+pub(crate) fn own_id(id: &str) -> Outcome<OrderId> {
+    let wrong = || fulcrum_error::argument(&format!("the id is {id:?}, which is not a UUID"));
+    OrderId::from_uuid(id).ok_or_else(wrong)
 }
 
 /// Reads the options of a purchase.
@@ -52,7 +60,6 @@ pub(crate) unsafe fn read(options: *const fulcrum_purchase_options) -> Outcome<P
             utf8(options.approved, options.approved_length, "options.approved")?,
         )
     };
-    let wrong = || fulcrum_error::argument(&format!("options.id is {id:?}, which is not a UUID"));
-    let id = if id.is_empty() { None } else { Some(OrderId::from_uuid(id).ok_or_else(wrong)?) };
+    let id = if id.is_empty() { None } else { Some(own_id(id)?) };
     Ok(PurchaseOptions { id, approved: (!approved.is_empty()).then(|| approved.to_owned()) })
 }

@@ -1,5 +1,7 @@
 //! Reconciliation of the providers' services with the ledger.
 
+use std::ffi::c_char;
+
 use fulcrum_core::purchase::RepairPolicy;
 
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_reconcile_json(
     federation: *const fulcrum_federation,
-    policy: *const u8,
+    policy: *const c_char,
     policy_length: usize,
     out_json: *mut *mut fulcrum_text,
     out_error: *mut *mut fulcrum_error,

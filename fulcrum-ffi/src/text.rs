@@ -15,6 +15,10 @@ impl fulcrum_text {
         // JSON writes a NUL inside a string as an escape, so that none is here.
         Box::into_raw(Box::new(Self { inner: CString::new(text).unwrap_or_default() }))
     }
+
+    pub(crate) fn from_c(inner: CString) -> *mut Self {
+        Box::into_raw(Box::new(Self { inner }))
+    }
 }
 
 /// Text as C reads it; a NUL inside, which nobody writes, is left out.

@@ -98,6 +98,155 @@ fn agree(path: &PathBuf, generated: &str) {
     );
 }
 
+/// The groups of functions in the header, by what they begin with: a name counts for the first group that has it, whole or as a
+/// beginning with `*`.
+const GROUPS: [(&str, &[&str]); 15] = [
+    (
+        "The library",
+        &["fulcrum_version", "fulcrum_set_log_callback", "fulcrum_metrics_text", "fulcrum_status_name"],
+    ),
+    ("fulcrum_text", &["fulcrum_text_*"]),
+    ("fulcrum_error", &["fulcrum_error_*"]),
+    (
+        "fulcrum_federation, its life",
+        &[
+            "fulcrum_federation_open*",
+            "fulcrum_federation_refresh",
+            "fulcrum_federation_sources_json",
+            "fulcrum_federation_settings_schema_json",
+            "fulcrum_federation_run_conformance_json",
+            "fulcrum_federation_interrupt",
+            "fulcrum_federation_free",
+            "fulcrum_reply_set",
+        ],
+    ),
+    (
+        "fulcrum_federation, offers and plans",
+        &[
+            "fulcrum_federation_offers",
+            "fulcrum_federation_quarantined_json",
+            "fulcrum_federation_compose",
+            "fulcrum_federation_explain_json",
+            "fulcrum_federation_why_not_json",
+            "fulcrum_federation_pareto_json",
+        ],
+    ),
+    (
+        "fulcrum_federation, purchases and orders",
+        &[
+            "fulcrum_federation_dry_run_json",
+            "fulcrum_federation_purchase",
+            "fulcrum_federation_purchase_async",
+            "fulcrum_federation_accept",
+            "fulcrum_federation_accept_as",
+            "fulcrum_federation_drive",
+            "fulcrum_federation_order",
+            "fulcrum_federation_orders",
+            "fulcrum_federation_resume",
+            "fulcrum_federation_serve",
+            "fulcrum_federation_cancel",
+            "fulcrum_federation_operate",
+            "fulcrum_federation_access",
+            "fulcrum_federation_reconcile_json",
+        ],
+    ),
+    (
+        "fulcrum_federation, what has happened",
+        &[
+            "fulcrum_federation_follow",
+            "fulcrum_federation_events_json",
+            "fulcrum_federation_timeline_*",
+            "fulcrum_federation_deliver",
+            "fulcrum_federation_export_json",
+            "fulcrum_archive_verify",
+            "fulcrum_federation_purge",
+        ],
+    ),
+    (
+        "fulcrum_federation, calls in the background",
+        &[
+            "fulcrum_federation_refresh_start",
+            "fulcrum_federation_compose_start",
+            "fulcrum_federation_explain_start",
+            "fulcrum_federation_drive_start",
+            "fulcrum_federation_resume_start",
+            "fulcrum_federation_cancel_start",
+            "fulcrum_federation_operate_start",
+            "fulcrum_federation_reconcile_start",
+        ],
+    ),
+    ("fulcrum_task", &["fulcrum_task_*"]),
+    ("fulcrum_offers", &["fulcrum_offers_*"]),
+    ("fulcrum_plan", &["fulcrum_plan_*"]),
+    ("fulcrum_order", &["fulcrum_order_*"]),
+    ("fulcrum_orders", &["fulcrum_orders_*"]),
+    ("fulcrum_events", &["fulcrum_events_*"]),
+    ("fulcrum_access", &["fulcrum_access_*"]),
+];
+
+/// The function that a block of comment and declaration declares.
+fn declared(block: &str) -> Option<&str> {
+    let (_, code) = block.split_once("*/\n")?;
+    let head = code.split_once('(')?.0;
+    let name = head.rsplit([' ', '*', '\n']).next()?;
+    name.starts_with("fulcrum_").then_some(name)
+}
+
+/// Puts the functions into their groups, under headings, and writes the index of the manual.
+fn grouped(header: &str) -> String {
+    let (before, rest) = header.split_once("extern \"C\" {\n#endif // __cplusplus\n").expect("functions");
+    let (functions, after) = rest.split_once("\n#ifdef __cplusplus\n}").expect("their end");
+    let blocks: Vec<&str> = functions.split("\n/**\n").filter(|block| !block.trim().is_empty()).collect();
+    let is_of =
+        |name: &str, of: &str| of.strip_suffix('*').map_or(name == of, |begin| name.starts_with(begin));
+    let place = |name: &str| {
+        GROUPS
+            .iter()
+            .enumerate()
+            .find_map(|(group, (_, names))| Some((group, names.iter().position(|of| is_of(name, of))?)))
+    };
+    let mut placed: Vec<_> = blocks
+        .iter()
+        .map(|block| {
+            let name = declared(block).unwrap_or_else(|| panic!("no function: {block}"));
+            (place(name).unwrap_or_else(|| panic!("give {name} a group")), name, block)
+        })
+        .collect();
+    // Within a group by its list, and then as in the source.
+    placed.sort_by_key(|(place, ..)| *place);
+    let (mut functions, mut index) = (String::new(), Vec::new());
+    for (group, (title, _)) in GROUPS.iter().enumerate() {
+        let rule = "-".repeat(126_usize.saturating_sub(title.len()));
+        write!(functions, "\n/* {title} {rule} */\n").expect("memory");
+        let own = placed.iter().filter(|((of, _), ..)| *of == group);
+        let mut names = Vec::new();
+        for (_, name, block) in own {
+            write!(functions, "\n/**\n{}\n", block.trim_end()).expect("memory");
+            let short = name.strip_prefix(title.split(',').next().unwrap_or_default()).unwrap_or(name);
+            names.push(short);
+        }
+        assert!(!names.is_empty(), "{title} has no function");
+        index.extend(index_lines(title, &names));
+    }
+    let before = before.replace("@INDEX@", &index.join("\n"));
+    format!("{before}extern \"C\" {{\n#endif // __cplusplus\n{functions}\n#ifdef __cplusplus\n}}{after}")
+}
+
+/// `title: name name`, in lines of the manual.
+fn index_lines(title: &str, names: &[&str]) -> Vec<String> {
+    let mut lines = vec![format!(" * {title}:")];
+    for name in names {
+        let last = lines.last_mut().expect("there is one");
+        if last.len() + name.len() > 126 {
+            lines.push(format!(" *     {name}"));
+        } else {
+            last.push(' ');
+            last.push_str(name);
+        }
+    }
+    lines
+}
+
 /// `# Safety` is a heading of Rust's; Doxygen and its readers call it a precondition.
 fn for_readers_of_c(header: &str) -> String {
     header.replace("\n * # Safety\n * ", "\n * @pre ")
@@ -111,7 +260,7 @@ fn the_committed_header_is_the_generated_one() {
     let bindings = cbindgen::generate_with_config(folder(), config).expect("bindings");
     let mut generated = Vec::new();
     bindings.write(&mut generated);
-    let generated = for_readers_of_c(&String::from_utf8(generated).expect("text"));
+    let generated = grouped(&for_readers_of_c(&String::from_utf8(generated).expect("text")));
     agree(&folder().join("../include/fulcrum.h"), &generated);
 }
 
@@ -137,7 +286,14 @@ fn every_function_says_who_owns_what() {
             continue;
         }
         functions += 1;
-        let says = ["borrowed", "given up by the caller", "Static, never freed", "Static; never freed"];
+        let says = [
+            "borrowed",
+            "given up by the caller",
+            "lent to the callback",
+            "that the caller owns",
+            "Static, never freed",
+            "Static; never freed",
+        ];
         assert!(says.iter().any(|word| comment.contains(word)), "who owns what?\n{block}");
     }
     assert!(functions > 30, "{functions}");

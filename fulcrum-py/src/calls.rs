@@ -177,7 +177,8 @@ pub(crate) fn order_query(
     limit: u32,
 ) -> PyResult<OrderQuery> {
     let state = state.map(|word| read_name(word, "state")).transpose()?;
-    Ok(OrderQuery { state, is_unfinished, before: before.map(order_id).transpose()?, limit })
+    let before = before.map(order_id).transpose()?;
+    Ok(OrderQuery { state, is_unfinished, before, limit, ..OrderQuery::default() })
 }
 
 /// A name of any kind.

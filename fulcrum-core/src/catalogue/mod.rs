@@ -21,7 +21,7 @@ pub use check::{CatalogueCheck, TableCheck};
 pub use currency::Rates;
 pub use ingest::{IngestOptions, ingest};
 pub(crate) use market_state::MarketState;
-pub use query::{Query, Sort};
+pub use query::{PricedOffer, Query, Sort};
 pub use snapshot::{Catalogue, OfferIx};
 pub use source::{SourceReport, SourceState};
 pub use traffic::TrafficTariff;

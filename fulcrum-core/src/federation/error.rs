@@ -2,7 +2,10 @@
 
 use super::ConfigError;
 use crate::{
-    compose::ComposeError, ledger::LedgerError, model::DocumentError, provider::ProviderError,
+    compose::{ComposeError, InfeasibleSet},
+    ledger::LedgerError,
+    model::{DocumentError, ProviderId},
+    provider::ProviderError,
     purchase::PurchaseError,
 };
 
@@ -31,6 +34,45 @@ pub enum FulcrumError {
 }
 
 impl FulcrumError {
+    /// The call to a provider that failed, with its circumstances.
+    ///
+    /// ```
+    /// use fulcrum_core::{
+    ///     federation::FulcrumError,
+    ///     provider::{Call, ErrorKind, ProviderError},
+    /// };
+    /// let kind = ErrorKind::not_sent("no route");
+    /// let error: FulcrumError = ProviderError::new("alpha".parse().unwrap(), Call::Poll, kind).into();
+    /// assert!(error.failed_call().is_some_and(|failed| failed.call == Call::Poll && failed.is_retryable()));
+    /// assert_eq!(error.provider().map(|provider| provider.as_str()), Some("alpha"));
+    /// ```
+    pub fn failed_call(&self) -> Option<&ProviderError> {
+        match self {
+            Self::Provider(failed) | Self::Purchase(PurchaseError::Provider(failed)) => Some(failed),
+            _ => None,
+        }
+    }
+
+    /// The provider that the error is about, if it is about one.
+    pub fn provider(&self) -> Option<&ProviderId> {
+        match self {
+            Self::Purchase(
+                PurchaseError::UnknownProvider(provider)
+                | PurchaseError::NotBuyable { provider, .. }
+                | PurchaseError::ActionUnsupported(provider),
+            ) => Some(provider),
+            _ => self.failed_call().map(|failed| &failed.provider),
+        }
+    }
+
+    /// The conditions that no plan meets together, and the ways out, if that is the error.
+    pub fn infeasible_set(&self) -> Option<&InfeasibleSet> {
+        match self {
+            Self::Compose(ComposeError::Infeasible(set)) => Some(set),
+            _ => None,
+        }
+    }
+
     /// A number that stays the same for ever: 1xx providers, 2xx purchases, 3xx composition, 4xx configuration
     /// and documents, 5xx the ledger.
     pub fn code(&self) -> i32 {

@@ -168,7 +168,7 @@ impl Federation {
         self.engine.release(order, step, by).await
     }
 
-    /// Carries out an operator's request document: one of the five calls above, for hosts that receive it as JSON, such as an
+    /// Carries out an operator's request document: one of the calls above, or [`cancel_by`](Self::cancel_by), for hosts that receive it as JSON, such as an
     /// administration API.
     ///
     /// # Errors
@@ -180,6 +180,7 @@ impl Federation {
             OperatorCommand::Abandon => self.abandon(order, by).await,
             OperatorCommand::Settle { step, evidence } => self.settle(order, step, by, evidence).await,
             OperatorCommand::Act { step, action } => self.act(order, step, action, by).await,
+            OperatorCommand::Cancel => self.cancel_by(order, by).await,
             OperatorCommand::Release { step } => self.release(order, step, by).await,
         }
     }

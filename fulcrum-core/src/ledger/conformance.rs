@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Claim, Ledger, LedgerError, OrderQuery, OrderUpdate, SerialSlot, verify_events};
 use crate::model::{
@@ -103,6 +103,14 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let third = check_work(ledger, order, third).await.map_err(said)??;
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
     ensure!(listed.contains(&order.id), "an order is not listed");
+    for (seconds, is_listed) in [(-1, true), (0, true), (1, false)] {
+        let since =
+            order.created.checked_add(SignedDuration::from_secs(seconds)).map_err(|e| e.to_string())?;
+        let listed =
+            ledger.list(&OrderQuery { since: Some(since), ..OrderQuery::default() }).await.map_err(said)?;
+        let found = listed.contains(&order.id);
+        ensure!(found == is_listed, "an order of {} is listed since {since}: {found}", order.created);
+    }
     check_cursor(ledger).await.map_err(said)??;
     check_gate(ledger, order, &first, &third).await.map_err(said)??;
     check_forget(ledger, order, &third).await

@@ -46,6 +46,14 @@ pub enum LedgerError {
     Store(String),
 }
 
+impl OrderQuery {
+    /// What the column `created` is compared with as text: it has as many digits of a second as the order's time had.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn since_text(&self) -> Option<String> {
+        self.since.map(|since| since.strftime("%Y-%m-%dT%H:%M:%S").to_string())
+    }
+}
+
 impl LedgerError {
     /// A number that stays the same for ever.
     pub fn code(&self) -> i32 {
@@ -128,6 +136,8 @@ pub struct OrderQuery {
     /// Only those with which a host has something to do: they are not final, or committed and cancelled.
     #[serde(rename = "unfinished")]
     pub is_unfinished: bool,
+    /// Only those that were accepted in this second or later.
+    pub since: Option<Timestamp>,
     /// Only those older than this one: the next page.
     pub before: Option<OrderId>,
     /// At most so many; 0 for all.

@@ -47,6 +47,8 @@ pub enum OperatorCommand {
         /// What.
         action: Action,
     },
+    /// End all services of a committed order, or stop one that is under way.
+    Cancel,
     /// End one service and keep the others.
     Release {
         /// Of which step.

@@ -18,7 +18,7 @@ int main(void) {
     const char *config = "{\"ledger\": \":memory:\", \"providers\": [{\"sandbox\": {\"catalogue\": \"examples/catalogue\"}}]}";
     fulcrum_federation *federation = NULL;
     fulcrum_error *error = NULL;
-    if (fulcrum_federation_open((const uint8_t *)config, strlen(config), NULL, 0, &federation, &error) != FULCRUM_OK) {
+    if (fulcrum_federation_open(config, strlen(config), NULL, 0, &federation, &error) != FULCRUM_OK) {
         fprintf(stderr, "%s\n", fulcrum_error_message(error));
         fulcrum_error_free(error);
         return 1;

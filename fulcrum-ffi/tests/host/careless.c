@@ -17,18 +17,18 @@ static void forget_lengths(void) {
     fulcrum_order *order = (fulcrum_order *)1;
     fulcrum_error *error = NULL;
     fulcrum_purchase_options options = FULCRUM_PURCHASE_OPTIONS_INIT;
-    options.id = bytes(ORDER);
+    options.id = ORDER;
     CHECK(fulcrum_federation_purchase(market, plan, NULL, 0, &options, &order, &error) == FULCRUM_INVALID_ARGUMENT);
     CHECK(order == NULL && strstr(fulcrum_error_message(error), "length") != NULL);
     fulcrum_error_free(error);
     options.id = NULL;
-    options.approved = bytes("what somebody has approved");
+    options.approved = "what somebody has approved";
     CHECK(fulcrum_federation_purchase(market, plan, NULL, 0, &options, &order, NULL) == FULCRUM_INVALID_ARGUMENT);
-    CHECK(fulcrum_federation_purchase(market, plan, bytes("{\"max_total\": \"1\"}"), 0, NULL, &order, NULL) ==
+    CHECK(fulcrum_federation_purchase(market, plan, "{\"max_total\": \"1\"}", 0, NULL, &order, NULL) ==
           FULCRUM_INVALID_ARGUMENT);
     fulcrum_compose_options search = FULCRUM_COMPOSE_OPTIONS_INIT;
-    search.exclude_providers = bytes("[\"hetzner\"]");
-    CHECK(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &search, &none, NULL) == FULCRUM_INVALID_ARGUMENT);
+    search.exclude_providers = "[\"hetzner\"]";
+    CHECK(fulcrum_federation_compose(market, SHOP, strlen(SHOP), &search, &none, NULL) == FULCRUM_INVALID_ARGUMENT);
     CHECK(none == NULL);
     fulcrum_plan_free(plan);
 }
@@ -38,7 +38,7 @@ static void *compose_and_buy(void *unused) {
     for (;;) {
         fulcrum_plan *plan = NULL;
         fulcrum_order *order = NULL;
-        if (fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), NULL, &plan, NULL) == FULCRUM_OK)
+        if (fulcrum_federation_compose(market, SHOP, strlen(SHOP), NULL, &plan, NULL) == FULCRUM_OK)
             fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, NULL);
         fulcrum_order_free(order);
         fulcrum_plan_free(plan);

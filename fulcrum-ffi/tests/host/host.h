@@ -39,8 +39,6 @@
         }                                                                                                                      \
     } while (0)
 
-static inline const uint8_t *bytes(const char *text) { return (const uint8_t *)text; }
-
 /* The ledger is a file's path or ":memory:". */
 static inline fulcrum_status open_market(const char *base, const char *ledger, fulcrum_federation **market, fulcrum_error **error) {
     char config[1000];
@@ -48,13 +46,13 @@ static inline fulcrum_status open_market(const char *base, const char *ledger, f
              "{\"ledger\": \"%s\", \"rates\": \"examples/rates/ecb.csv\", \"max_rates_age_days\": 36500, "
              "\"providers\": [{\"sandbox\": {\"catalogue\": \"examples/catalogue\", \"seed\": 7}}]}",
              ledger);
-    return fulcrum_federation_open_with(bytes(config), strlen(config), bytes(base), strlen(base), bytes(TRUSTED), strlen(TRUSTED),
+    return fulcrum_federation_open_with(config, strlen(config), base, strlen(base), TRUSTED, strlen(TRUSTED),
                                         NULL, 0, market, error);
 }
 
 static inline fulcrum_plan *compose(const fulcrum_federation *market) {
     fulcrum_plan *plan = NULL;
-    OK(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), NULL, &plan, &error));
+    OK(fulcrum_federation_compose(market, SHOP, strlen(SHOP), NULL, &plan, &error));
     return plan;
 }
 
@@ -68,7 +66,7 @@ static inline void use_market(const char *base, const char *ledger) {
     plan = compose(market);
     OK(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, &error));
     CHECK(fulcrum_order_is_committed(order));
-    OK(fulcrum_federation_cancel(market, bytes(fulcrum_order_id(order)), strlen(fulcrum_order_id(order)), &ended, &error));
+    OK(fulcrum_federation_cancel(market, fulcrum_order_id(order), strlen(fulcrum_order_id(order)), &ended, &error));
     CHECK(!fulcrum_order_is_committed(ended));
     fulcrum_order_free(ended);
     fulcrum_order_free(order);
@@ -82,7 +80,7 @@ struct rack {
     char key[100];
 };
 
-static inline bool rack_call(void *userdata, const char *call, const uint8_t *request, size_t length, fulcrum_reply *answer) {
+static inline bool rack_call(void *userdata, const char *call, const char *request, size_t length, fulcrum_reply *answer) {
     struct rack *rack = userdata;
     char text[1000] = "{}", asked[4000] = "", service[400];
     const char *key;
@@ -102,7 +100,7 @@ static inline bool rack_call(void *userdata, const char *call, const uint8_t *re
         snprintf(text, sizeof text, "{\"services\":[%s]}", *rack->key ? service : "");
     else
         snprintf(text, sizeof text, "{\"service\":%s}", service);
-    fulcrum_reply_set(answer, bytes(text), strlen(text));
+    fulcrum_reply_set(answer, text, strlen(text));
     return true;
 }
 
@@ -117,12 +115,12 @@ static inline fulcrum_federation *open_rack(struct rack *rack, const char *ledge
     char config[1000];
     memset(&provider, 0, sizeof provider);
     provider.size = sizeof provider;
-    provider.description = bytes(description);
+    provider.description = description;
     provider.description_length = strlen(description);
     provider.call = rack_call;
     provider.userdata = rack;
     snprintf(config, sizeof config, "{\"ledger\":\"%s\",\"providers\":[]}", ledger);
-    OK(fulcrum_federation_open_with(bytes(config), strlen(config), NULL, 0, NULL, 0, &provider, 1, &market, &error));
+    OK(fulcrum_federation_open_with(config, strlen(config), NULL, 0, NULL, 0, &provider, 1, &market, &error));
     OK(fulcrum_federation_refresh(market, &error));
     return market;
 }

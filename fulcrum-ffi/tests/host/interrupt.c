@@ -21,7 +21,7 @@ static void open_slow_market(const char *base) {
     static const char config[] = "{\"ledger\": \":memory:\", \"rates\": \"examples/rates/ecb.csv\", \"max_rates_age_days\": 36500, "
                                  "\"providers\": [{\"sandbox\": {\"catalogue\": \"examples/catalogue\", \"seed\": 7, "
                                  "\"operation_ms\": [3600000, 3600000]}}]}";
-    OK(fulcrum_federation_open(bytes(config), strlen(config), bytes(base), strlen(base), &market, &error));
+    OK(fulcrum_federation_open(config, strlen(config), base, strlen(base), &market, &error));
     OK(fulcrum_federation_refresh(market, &error));
     plan = compose(market);
 }
@@ -109,7 +109,7 @@ int main(int argc, char **argv) {
     fulcrum_text_free(sources);
     options.progress = slowly;
     options.userdata = &looks;
-    OK(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &other, &error));
+    OK(fulcrum_federation_compose(market, SHOP, strlen(SHOP), &options, &other, &error));
     fulcrum_plan_free(other);
     fulcrum_plan_free(plan);
     fulcrum_federation_free(market);

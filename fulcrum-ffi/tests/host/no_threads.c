@@ -59,7 +59,7 @@ static int refused(const char *base, const char *ledger, int allowed, bool is_op
     __atomic_store_n(&limit, allowed + (is_open ? threads() : 0), __ATOMIC_SEQ_CST);
     if (is_open || works(open_market(base, ledger, &market, &error), &error)) {
         refusals += !works(fulcrum_federation_refresh(market, &error), &error);
-        if (works(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &plan, &error), &error)) {
+        if (works(fulcrum_federation_compose(market, SHOP, strlen(SHOP), &options, &plan, &error), &error)) {
             is_bought = works(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, &error), &error);
         }
         refusals += !is_bought;

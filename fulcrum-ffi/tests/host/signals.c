@@ -79,7 +79,7 @@ static void masks(void) {
     int is_done = 0;
     options.progress = on_progress;
     options.threads = 3;
-    OK(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &plan, &error));
+    OK(fulcrum_federation_compose(market, SHOP, strlen(SHOP), &options, &plan, &error));
     OK(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, &error));
     CHECK(fulcrum_order_is_committed(order));
     OK(fulcrum_federation_purchase_async(market, plan, NULL, 0, NULL, on_order, &is_done, NULL, &error));
@@ -105,12 +105,12 @@ static void resets(const char *url, const char *authority, const char *folder) {
              "\"list_lag_ms\": 200, \"http\": {\"base_url\": \"%s\", \"ca_file\": \"%s\"}}}]}",
              url, authority);
     /* The text alone sends no secret to a broker that only it names. */
-    CHECK(fulcrum_federation_open(bytes(config), strlen(config), bytes(folder), strlen(folder), &market, NULL) != FULCRUM_OK);
-    OK(fulcrum_federation_open_with(bytes(config), strlen(config), bytes(folder), strlen(folder), bytes(reach), strlen(reach), NULL,
+    CHECK(fulcrum_federation_open(config, strlen(config), folder, strlen(folder), &market, NULL) != FULCRUM_OK);
+    OK(fulcrum_federation_open_with(config, strlen(config), folder, strlen(folder), reach, strlen(reach), NULL,
                                     0, &market, &error));
     OK(fulcrum_federation_refresh(market, &error));
-    OK(fulcrum_federation_compose(market, bytes(shop), strlen(shop), NULL, &plan, &error));
-    OK(fulcrum_federation_purchase(market, plan, bytes(policy), strlen(policy), NULL, &order, &error));
+    OK(fulcrum_federation_compose(market, shop, strlen(shop), NULL, &plan, &error));
+    OK(fulcrum_federation_purchase(market, plan, policy, strlen(policy), NULL, &order, &error));
     memset(&summary, 0, sizeof summary);
     summary.size = sizeof summary;
     OK(fulcrum_order_read(order, &summary, &error));

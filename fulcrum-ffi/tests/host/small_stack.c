@@ -35,7 +35,7 @@ static char *nested(const char *begin, char open, char close) {
 
 static void hostile_documents(const fulcrum_federation *market, const fulcrum_plan *plan) {
     char *deep = nested("{\"name\": ", '[', ']');
-    const uint8_t *text = bytes(deep);
+    const char *text = deep;
     const size_t length = strlen(deep);
     fulcrum_federation *other = NULL;
     fulcrum_plan *made = NULL;
@@ -46,7 +46,7 @@ static void hostile_documents(const fulcrum_federation *market, const fulcrum_pl
     options.exclude_length = length;
     CHECK(fulcrum_federation_open(text, length, NULL, 0, &other, NULL) != FULCRUM_OK && !other);
     CHECK(fulcrum_federation_compose(market, text, length, NULL, &made, NULL) != FULCRUM_OK && !made);
-    CHECK(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &made, NULL) != FULCRUM_OK && !made);
+    CHECK(fulcrum_federation_compose(market, SHOP, strlen(SHOP), &options, &made, NULL) != FULCRUM_OK && !made);
     CHECK(fulcrum_plan_from_json(text, length, &made, NULL) != FULCRUM_OK && !made);
     CHECK(fulcrum_plan_approval_digest(plan, text, length, &json, NULL) != FULCRUM_OK && !json);
     CHECK(fulcrum_federation_purchase(market, plan, text, length, NULL, &order, NULL) != FULCRUM_OK && !order);
@@ -85,23 +85,23 @@ static void *work(void *unused) {
     options.threads = 2;
     options.progress = on_progress;
     options.userdata = __builtin_frame_address(0);
-    OK(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &plan, &error));
+    OK(fulcrum_federation_compose(market, SHOP, strlen(SHOP), &options, &plan, &error));
     CHECK(reports > 0);
-    OK(fulcrum_federation_explain_json(market, bytes(SHOP), strlen(SHOP), plan, &options, &text, &error));
+    OK(fulcrum_federation_explain_json(market, SHOP, strlen(SHOP), plan, &options, &text, &error));
     fulcrum_text_free(text);
     memset(&lease, 0, sizeof lease);
     lease.size = sizeof lease;
     OK(fulcrum_plan_read_lease(plan, 0, &lease, &error));
-    OK(fulcrum_federation_why_not_json(market, bytes(SHOP), strlen(SHOP), plan, bytes(lease.offer), strlen(lease.offer), &options, &text, &error));
+    OK(fulcrum_federation_why_not_json(market, SHOP, strlen(SHOP), plan, lease.offer, strlen(lease.offer), &options, &text, &error));
     fulcrum_text_free(text);
     /* Whether the clouds tell of carbon or not. */
-    if (!fulcrum_federation_pareto_json(market, bytes(SHOP), strlen(SHOP), bytes(measures), strlen(measures), 0, &options, &text, NULL))
+    if (!fulcrum_federation_pareto_json(market, SHOP, strlen(SHOP), measures, strlen(measures), 0, &options, &text, NULL))
         fulcrum_text_free(text);
     memset(&figures, 0, sizeof figures);
     figures.size = sizeof figures;
     OK(fulcrum_plan_read(plan, &figures, &error));
     OK(fulcrum_plan_json(plan, &text, &error));
-    OK(fulcrum_plan_from_json(bytes(fulcrum_text_data(text)), fulcrum_text_length(text), &copy, &error));
+    OK(fulcrum_plan_from_json(fulcrum_text_data(text), fulcrum_text_length(text), &copy, &error));
     fulcrum_text_free(text);
     OK(fulcrum_plan_approval_digest(copy, NULL, 0, &text, &error));
     fulcrum_text_free(text);
@@ -124,24 +124,24 @@ static void *work(void *unused) {
     fulcrum_text_free(text);
     OK(fulcrum_order_sold_out_json(order, &text, &error));
     fulcrum_text_free(text);
-    OK(fulcrum_federation_operate(market, bytes(id), length, bytes(stop), strlen(stop), &other, &error));
+    OK(fulcrum_federation_operate(market, id, length, stop, strlen(stop), &other, &error));
     fulcrum_order_free(other);
-    OK(fulcrum_federation_order(market, bytes(id), length, &other, &error));
+    OK(fulcrum_federation_order(market, id, length, &other, &error));
     fulcrum_order_free(other);
-    OK(fulcrum_federation_events_json(market, bytes(id), length, &text, &error));
+    OK(fulcrum_federation_events_json(market, id, length, &text, &error));
     fulcrum_text_free(text);
-    OK(fulcrum_federation_timeline_json(market, bytes(id), length, &text, &error));
+    OK(fulcrum_federation_timeline_json(market, id, length, &text, &error));
     fulcrum_text_free(text);
-    OK(fulcrum_federation_timeline_text(market, bytes(id), length, &text, &error));
+    OK(fulcrum_federation_timeline_text(market, id, length, &text, &error));
     fulcrum_text_free(text);
     OK(fulcrum_federation_reconcile_json(market, NULL, 0, &text, &error));
     fulcrum_text_free(text);
     OK(fulcrum_federation_dry_run_json(market, plan, NULL, 0, &text, &error));
     fulcrum_text_free(text);
     OK(fulcrum_federation_serve(market, 0, 20, &error));
-    OK(fulcrum_federation_cancel(market, bytes(id), length, &other, &error));
+    OK(fulcrum_federation_cancel(market, id, length, &other, &error));
     fulcrum_order_free(other);
-    OK(fulcrum_federation_run_conformance_json(market, bytes(service.provider), strlen(service.provider), NULL, 0, NULL, 0, 1000, &text, &error));
+    OK(fulcrum_federation_run_conformance_json(market, service.provider, strlen(service.provider), NULL, 0, NULL, 0, 1000, &text, &error));
     fulcrum_text_free(text);
     OK(fulcrum_federation_purchase_async(market, plan, NULL, 0, NULL, on_order, &is_done, &other, &error));
     fulcrum_order_free(other);

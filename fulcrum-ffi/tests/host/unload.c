@@ -8,11 +8,11 @@
 /* The library's file, so that the program can be built without it. */
 static const char *library;
 
-typedef fulcrum_status open_call(const uint8_t *, size_t, const uint8_t *, size_t, fulcrum_federation **, fulcrum_error **);
+typedef fulcrum_status open_call(const char *, size_t, const char *, size_t, fulcrum_federation **, fulcrum_error **);
 typedef fulcrum_status refresh_call(const fulcrum_federation *, fulcrum_error **);
-typedef fulcrum_status compose_call(const fulcrum_federation *, const uint8_t *, size_t, const fulcrum_compose_options *,
+typedef fulcrum_status compose_call(const fulcrum_federation *, const char *, size_t, const fulcrum_compose_options *,
                                     fulcrum_plan **, fulcrum_error **);
-typedef fulcrum_status purchase_call(const fulcrum_federation *, const fulcrum_plan *, const uint8_t *, size_t,
+typedef fulcrum_status purchase_call(const fulcrum_federation *, const fulcrum_plan *, const char *, size_t,
                                      const fulcrum_purchase_options *, fulcrum_order **, fulcrum_error **);
 typedef void free_call(void *);
 
@@ -40,9 +40,9 @@ static void use(const char *base, bool frees) {
     *(void **)&refresh = name(module, "fulcrum_federation_refresh");
     *(void **)&compose = name(module, "fulcrum_federation_compose");
     *(void **)&purchase = name(module, "fulcrum_federation_purchase");
-    CHECK(!open(bytes(config), strlen(config), bytes(base), strlen(base), &market, NULL));
+    CHECK(!open(config, strlen(config), base, strlen(base), &market, NULL));
     CHECK(!refresh(market, NULL));
-    CHECK(!compose(market, bytes(SHOP), strlen(SHOP), NULL, &plan, NULL));
+    CHECK(!compose(market, SHOP, strlen(SHOP), NULL, &plan, NULL));
     CHECK(!purchase(market, plan, NULL, 0, NULL, &order, NULL));
     if (frees) {
         free_call *frees_order, *frees_plan, *frees_market;

@@ -6,26 +6,7 @@ use std::{
 use fulcrum::*;
 use fulcrum_core::provider::ErrorKind;
 
-use super::{Folder, bytes, compose, message, text};
-
-/// A structure of the library's with its size and nothing else.
-fn sized<T>() -> MaybeUninit<T> {
-    let mut value = MaybeUninit::<T>::zeroed();
-    // SAFETY: the first member is the size.
-    unsafe { value.as_mut_ptr().cast::<usize>().write(size_of::<T>()) };
-    value
-}
-
-/// What a reader fills.
-macro_rules! read {
-    ($kind:ty, $function:ident($($argument:expr),*)) => {{
-        let mut value = sized::<$kind>();
-        let mut error = null_mut();
-        let status = $function($($argument,)* value.as_mut_ptr(), &raw mut error);
-        assert_eq!(status, FULCRUM_OK, "{}", message(error));
-        value.assume_init()
-    }};
-}
+use super::{Folder, bytes, compose, message, read, sized, text};
 
 #[test]
 fn a_plan_is_read_without_json() {

@@ -4,11 +4,17 @@
 mod access;
 mod accessors;
 mod callback;
+mod errors;
+mod log;
+mod offers;
+mod orders;
 mod provider;
 mod questions;
+mod tasks;
 
 use std::{
     ffi::{CStr, c_char},
+    mem::MaybeUninit,
     path::PathBuf,
     ptr::{null, null_mut},
     sync::atomic::{AtomicU32, Ordering},
@@ -40,8 +46,13 @@ impl Folder {
             "format": "fulcrum-catalogue/1",
             "providers": [provider("alpha", "10.00"), provider("beta", "12.5")],
         });
-        std::fs::write(folder.join("catalogue.json"), catalogue.to_string()).expect("written");
-        Self(folder)
+        let folder = Self(folder);
+        folder.write("catalogue.json", &catalogue.to_string());
+        folder
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.0.join(file), text).expect("written");
     }
 
     /// A federation that has asked for its offers; making a service takes so many milliseconds.
@@ -49,7 +60,12 @@ impl Folder {
         let sandbox = json!({
             "catalogue": "catalogue.json", "seed": 7, "operation_ms": [operation_ms, operation_ms],
         });
-        let config = json!({ "ledger": "orders.db", "providers": [{ "sandbox": sandbox }] }).to_string();
+        self.open(&json!({ "ledger": "orders.db", "providers": [{ "sandbox": sandbox }] }))
+    }
+
+    /// A federation that has asked for its offers.
+    fn open(&self, config: &serde_json::Value) -> *mut fulcrum_federation {
+        let config = config.to_string();
         let base = self.0.to_str().expect("UTF-8");
         let (mut market, mut error) = (null_mut(), null_mut());
         // SAFETY: all pointers are valid.
@@ -71,6 +87,26 @@ impl Drop for Folder {
     }
 }
 
+/// A structure of the library's with its size and nothing else.
+fn sized<T>() -> MaybeUninit<T> {
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: the first member is the size.
+    unsafe { value.as_mut_ptr().cast::<usize>().write(size_of::<T>()) };
+    value
+}
+
+/// What a reader fills.
+macro_rules! read {
+    ($kind:ty, $function:ident($($argument:expr),*)) => {{
+        let mut value = crate::sized::<$kind>();
+        let mut error = std::ptr::null_mut();
+        let status = $function($($argument,)* value.as_mut_ptr(), &raw mut error);
+        assert_eq!(status, FULCRUM_OK, "{}", message(error));
+        value.assume_init()
+    }};
+}
+use read;
+
 const SHOP: &str = r#"{"name": "shop", "components": {"web": {"vcpu": 2, "memory_mib": 4096, "replicas": 2}},
     "constraints": [{"survive": {"components": ["web"], "loss_of": "provider"}}]}"#;
 
@@ -86,8 +122,8 @@ fn compose(market: *const fulcrum_federation) -> *mut fulcrum_plan {
     plan
 }
 
-fn bytes(text: &str) -> (*const u8, usize) {
-    (text.as_ptr(), text.len())
+fn bytes(text: &str) -> (*const c_char, usize) {
+    (text.as_ptr().cast(), text.len())
 }
 
 /// # Safety

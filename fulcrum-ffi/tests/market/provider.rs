@@ -23,7 +23,7 @@ struct Rack {
 unsafe extern "C" fn call(
     userdata: *mut c_void,
     call: *const c_char,
-    request: *const u8,
+    request: *const c_char,
     length: usize,
     answer: *mut fulcrum_reply,
 ) -> bool {
@@ -32,7 +32,7 @@ unsafe extern "C" fn call(
         (
             &*userdata.cast::<Rack>(),
             CStr::from_ptr(call).to_str().expect("UTF-8"),
-            std::slice::from_raw_parts(request, length),
+            std::slice::from_raw_parts(request.cast::<u8>(), length),
         )
     };
     let ask: Value = serde_json::from_slice(request).expect("JSON");
@@ -68,7 +68,7 @@ unsafe extern "C" fn call(
     };
     let told = told.to_string();
     // SAFETY: the answer of this callback.
-    unsafe { fulcrum_reply_set(answer, told.as_ptr(), told.len()) };
+    unsafe { fulcrum_reply_set(answer, told.as_ptr().cast(), told.len()) };
     true
 }
 
@@ -97,7 +97,7 @@ fn open(given: &[fulcrum_provider]) -> Result<*mut fulcrum_federation, String> {
             0,
             null(),
             0,
-            given.as_ptr(),
+            given.as_ptr().cast(),
             given.len(),
             &raw mut market,
             &raw mut error,
@@ -117,7 +117,7 @@ fn a_provider_of_the_host_keeps_every_promise_and_sells() {
     let description = description();
     let given = fulcrum_provider {
         size: size_of::<fulcrum_provider>(),
-        description: description.as_ptr(),
+        description: description.as_ptr().cast(),
         description_length: description.len(),
         call: Some(call),
         userdata: (&raw const rack).cast_mut().cast(),
@@ -129,9 +129,9 @@ fn a_provider_of_the_host_keeps_every_promise_and_sells() {
         let (name, sku) = ("rack", "blade");
         let status = fulcrum_federation_run_conformance_json(
             market,
-            name.as_ptr(),
+            name.as_ptr().cast(),
             name.len(),
-            sku.as_ptr(),
+            sku.as_ptr().cast(),
             sku.len(),
             null(),
             0,
@@ -170,7 +170,7 @@ fn what_makes_no_provider_is_refused_with_what_to_write() {
     let text = description();
     let given = fulcrum_provider {
         size: size_of::<fulcrum_provider>(),
-        description: text.as_ptr(),
+        description: text.as_ptr().cast(),
         description_length: text.len(),
         call: Some(call),
         userdata: null_mut(),
@@ -181,7 +181,11 @@ fn what_makes_no_provider_is_refused_with_what_to_write() {
         (fulcrum_provider { call: None, ..given }, "call is NULL"),
         (fulcrum_provider { description: null(), ..given }, "description is NULL"),
         (
-            fulcrum_provider { description: broken.as_ptr(), description_length: broken.len(), ..given },
+            fulcrum_provider {
+                description: broken.as_ptr().cast(),
+                description_length: broken.len(),
+                ..given
+            },
             "provider",
         ),
     ] {

@@ -18,6 +18,9 @@ use fulcrum::*;
 
 use crate::{draw::Draw, fault};
 
+#[path = "background_calls.rs"]
+mod background_calls;
+
 /// Calls of one input.
 const MOST_CALLS: usize = 16;
 /// Inputs that share a federation: opening one takes longer than most calls, and so does whatever looks at all of its orders.
@@ -44,11 +47,14 @@ const CATALOGUE: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [
                  "disk_gib": 80, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"}]}]}"#;
 
 /// Texts of every sort: documents that are good, and that are not.
-const TEXTS: [&str; 24] = [
+const TEXTS: [&str; 27] = [
     "",
     "{ name: shop, components: { web: { vcpu: 2 } } }",
     "{ name: shop, components: { web: { vcpu: 2, replicas: 2 } }, constraints: [ spread: { components: [web], over: provider, at_least: 2 } ] }",
     "{ name: shop, components: { web: { vcpu: 64 } } }",
+    "{ name: shop, budget: 1, components: { web: { vcpu: 2 } } }",
+    "{ kinds: [machine], at_least: { vcpu_milli: 2000 }, limit: 3 }",
+    "2999-01-01T00:00:00Z",
     "{ name: shop, components: { db: { kind: database } } }",
     "[]",
     "null",
@@ -123,19 +129,23 @@ unsafe extern "C" fn goes_on(userdata: *mut c_void, progress: *const fulcrum_pro
 unsafe extern "C" fn answers(
     userdata: *mut c_void,
     call: *const c_char,
-    request: *const u8,
+    request: *const c_char,
     length: usize,
     answer: *mut fulcrum_reply,
 ) -> bool {
     // SAFETY: all are lent for the call; `userdata` outlives the federation.
     let (lines, call, request) = unsafe {
-        (&*userdata.cast::<Lines>(), CStr::from_ptr(call), std::slice::from_raw_parts(request, length))
+        (
+            &*userdata.cast::<Lines>(),
+            CStr::from_ptr(call),
+            std::slice::from_raw_parts(request.cast::<u8>(), length),
+        )
     };
     assert!(!call.to_bytes().is_empty() && std::str::from_utf8(request).is_ok());
     let at = lines.next.fetch_add(1, Ordering::Relaxed);
     let Some(line) = lines.lines.get(at) else { return false };
     // SAFETY: `answer` is that of the call under way.
-    unsafe { fulcrum_reply_set(answer, line.as_ptr(), line.len()) };
+    unsafe { fulcrum_reply_set(answer, line.as_ptr().cast(), line.len()) };
     true
 }
 
@@ -145,8 +155,8 @@ struct Lines {
 }
 
 /// A text as C lends it: NULL where it is empty, now and then.
-fn lent(text: &[u8]) -> (*const u8, usize) {
-    if text.is_empty() { (null(), 0) } else { (text.as_ptr(), text.len()) }
+fn lent(text: &[u8]) -> (*const c_char, usize) {
+    if text.is_empty() { (null(), 0) } else { (text.as_ptr().cast(), text.len()) }
 }
 
 /// What an input holds.
@@ -205,9 +215,9 @@ fn open() -> *mut fulcrum_federation {
     unsafe {
         let base = folder();
         let status = fulcrum_federation_open(
-            config.as_ptr(),
+            config.as_ptr().cast(),
             config.len(),
-            base.as_ptr(),
+            base.as_ptr().cast(),
             base.len(),
             &raw mut federation,
             &raw mut error,
@@ -349,7 +359,7 @@ impl<'a> Pool<'a> {
     fn call(&mut self) {
         // What opens federations, starts threads or waits comes seldom: it takes as long as a hundred others.
         let call = match self.draw.below(256) {
-            call @ 0..25 => call,
+            call @ 0..31 => call,
             call => CHEAP[call % CHEAP.len()],
         };
         match call {
@@ -378,6 +388,11 @@ impl<'a> Pool<'a> {
             21 => self.serve(),
             22 => self.check(),
             23 => self.numbers(),
+            25 => self.offers(),
+            26 => self.accept(),
+            27 | 28 => self.tasks(),
+            29 => self.archive(),
+            30 => self.circumstances(),
             _ => self.access(),
         }
     }
@@ -781,7 +796,7 @@ impl<'a> Pool<'a> {
         let ((at, length), base) = (lent(&config), folder());
         // SAFETY: all pointers live until the call returns.
         let other = self.got(|out, error| unsafe {
-            fulcrum_federation_open(at, length, base.as_ptr(), base.len(), out, error)
+            fulcrum_federation_open(at, length, base.as_ptr().cast(), base.len(), out, error)
         });
         let Some(other) = other else { return };
         self.opened += 1;
@@ -815,7 +830,7 @@ impl<'a> Pool<'a> {
         let lines = Lines { lines, next: AtomicUsize::new(0) };
         let provider = fulcrum_provider {
             size: size_of::<fulcrum_provider>(),
-            description: description.as_ptr(),
+            description: description.as_ptr().cast(),
             description_length: description.len(),
             call: if self.draw.chance(240) { Some(answers) } else { None },
             userdata: (&raw const lines).cast_mut().cast(),
@@ -826,9 +841,9 @@ impl<'a> Pool<'a> {
         // SAFETY: all pointers live until the call returns, and `lines` until the federation is freed.
         let other = self.got(|out, error| unsafe {
             fulcrum_federation_open_with(
-                config.as_ptr(),
+                config.as_ptr().cast(),
                 config.len(),
-                base.as_ptr(),
+                base.as_ptr().cast(),
                 base.len(),
                 reach_at,
                 reach_length,
@@ -866,7 +881,7 @@ impl<'a> Pool<'a> {
                     unsafe {
                         fulcrum_federation_compose(
                             federation,
-                            text.as_ptr(),
+                            text.as_ptr().cast(),
                             text.len(),
                             null(),
                             &raw mut made,

@@ -105,6 +105,7 @@ pub(super) async fn list(connection: &mut SqliteConnection, query: &OrderQuery) 
         .bind(query.state.map(OrderState::word))
         .bind(query.before.as_ref().map(OrderId::as_str))
         .bind(limit)
+        .bind(query.since_text())
         .fetch_all(connection)
         .await
         .map_err(driver_error)?;
@@ -115,7 +116,8 @@ fn list_sql(is_unfinished: bool) -> String {
     let (orders, unfinished) =
         if is_unfinished { (UNFINISHED_BY_INDEX, UNFINISHED) } else { ("orders", "TRUE") };
     format!(
-        "SELECT id FROM {orders} WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2) AND {unfinished}
+        "SELECT id FROM {orders} WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2)
+         AND (?4 IS NULL OR created >= ?4) AND {unfinished}
          ORDER BY id DESC LIMIT ?3"
     )
 }

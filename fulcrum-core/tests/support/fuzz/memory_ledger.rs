@@ -167,6 +167,7 @@ impl Ledger for MemoryLedger {
         let state = self.state();
         let is_asked = |(id, kept): &(&OrderId, &Kept)| {
             query.state.is_none_or(|it| it == kept.order.state)
+                && query.since.is_none_or(|since| since.as_second() <= kept.order.created.as_second())
                 && query.before.as_ref().is_none_or(|before| *id < before)
                 && (!query.is_unfinished || kept.order.is_unfinished())
         };
