@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Catalogue, OfferIx};
 use crate::model::{
     Charge, FailureDomain, Filter, GeoCircle, Micros, OfferKind, PricingCategory, Resources,
-    SovereigntyFloor, SovereigntyReport,
+    SovereigntyFloor, SovereigntyReport, from_micros,
     offer_settings::{NO_ADDRESS, PUBLIC_IPV4, is_without_address},
     to_micros,
 };
@@ -75,6 +75,18 @@ pub enum Sort {
     Id,
 }
 
+/// An offer that a query has found, with its net price in the query's currency and in the size that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PricedOffer {
+    /// Which.
+    pub ix: OfferIx,
+    /// A month with surcharges and disk, rounded to micro-units; none if there is no exchange rate.
+    pub monthly: Option<Decimal>,
+    /// What is paid at the start; none if there is no exchange rate.
+    pub once: Option<Decimal>,
+}
+
 /// Whether an attribute has each member of a wanted value: `postgresql+mysql` has `mysql`.
 fn has(all: &str, wanted: &str) -> bool {
     wanted.split('+').all(|wanted| all.split('+').any(|one| one == wanted))
@@ -95,10 +107,6 @@ impl Catalogue {
         let is_zone =
             place.zone.as_ref().map_or(filter.zones.allow.is_empty(), |zone| filter.zones.admits(zone));
         let is_lawful = |area| self.seller(ix).is_within(area, place);
-        let age_days = || {
-            let observed = self.provenance(ix).observed;
-            observed.until((Unit::Day, self.day())).map_or(i32::MAX, |span| span.get_days())
-        };
         let attributes = self.attributes(ix);
         let has_attributes = || {
             filter
@@ -131,26 +139,57 @@ impl Catalogue {
             ("markets", is_market),
             (
                 "max_age_days",
-                filter.max_age_days.is_none_or(|limit| i64::from(age_days()) <= i64::from(limit)),
+                filter.max_age_days.is_none_or(|limit| i64::from(self.age_days(ix)) <= i64::from(limit)),
             ),
             ("validity", is_valid),
         ];
         checks.into_iter().find(|(_, passes)| !passes).map(|(clause, _)| clause)
     }
 
+    /// How many days old an offer's price is, on the day of the catalogue.
+    pub fn age_days(&self, ix: OfferIx) -> i32 {
+        let observed = self.provenance(ix).observed;
+        observed.until((Unit::Day, self.day())).map_or(i32::MAX, |span| span.get_days())
+    }
+
     /// The results of a query. Time: O(n log n) in the matching offers.
     pub fn query(&self, query: &Query) -> Vec<OfferIx> {
+        self.sorted_by_price(query).map(|(_, ix)| ix).collect()
+    }
+
+    /// The results of a query with what each costs in the size that was asked for. Time: as [`query`](Self::query).
+    ///
+    /// ```
+    /// # use fulcrum_core::catalogue::{Catalogue, Query};
+    /// # fn example(catalogue: &Catalogue) {
+    /// for found in catalogue.query_priced(&Query::default()) {
+    ///     println!("{}: {:?} EUR a month", catalogue.sku(found.ix), found.monthly);
+    /// }
+    /// # }
+    /// ```
+    pub fn query_priced(&self, query: &Query) -> Vec<PricedOffer> {
+        self.sorted_by_price(query)
+            .map(|(micros, ix)| PricedOffer {
+                ix,
+                monthly: micros.map(from_micros),
+                once: self.once_as_asked(ix, query),
+            })
+            .collect()
+    }
+
+    fn sorted_by_price(&self, query: &Query) -> impl Iterator<Item = (Option<Micros>, OfferIx)> + use<> {
         let max = query.max_monthly.and_then(|max| to_micros(max).ok());
-        let mut found: Vec<(Micros, OfferIx)> = self
+        // `false` sorts before `true`: offers without a price come last.
+        let mut found: Vec<(bool, Option<Micros>, OfferIx)> = self
             .ids()
             .filter(|ix| query.kinds.is_empty() || query.kinds.contains(&self.kind(*ix)))
             .filter(|ix| {
                 self.failed_clause(*ix, &query.filter).is_none() && self.has_capacity(*ix, &query.at_least)
             })
-            .filter(|ix| !is_without_address(self.sku(*ix)) || self.is_sought(*ix, &query.filter))
+            .filter(|ix| self.is_shown(*ix, &query.filter))
             .filter_map(|ix| match (self.month_as_asked(ix, query), query.sort) {
-                (Some(price), _) => max.is_none_or(|max| price <= max).then_some((price, ix)),
-                (None, Sort::Id) if max.is_none() => Some((Micros::MAX, ix)),
+                (Some(price), _) => max.is_none_or(|max| price <= max).then_some((false, Some(price), ix)),
+                (None, Sort::Id) if max.is_none() => Some((true, None, ix)),
                 (None, _) => None,
             })
             .collect();
@@ -160,18 +199,17 @@ impl Catalogue {
         }
         if let Some(over) = query.first_per {
             let mut seen = std::collections::BTreeSet::new();
-            found.retain(|(_, ix)| seen.insert(self.place_key(*ix, over)));
+            found.retain(|(_, _, ix)| seen.insert(self.place_key(*ix, over)));
         }
         found
             .into_iter()
-            .map(|(_, ix)| ix)
+            .map(|(_, micros, ix)| (micros, ix))
             .skip(query.offset)
             .take(query.limit.unwrap_or(usize::MAX))
-            .collect()
     }
 
     /// A month's net cost of an offer in the size that was asked for, with the disk beyond its own.
-    fn month_as_asked(&self, ix: OfferIx, query: &Query) -> Option<Micros> {
+    pub(super) fn month_as_asked(&self, ix: OfferIx, query: &Query) -> Option<Micros> {
         let size_gib = query.size_gib.max(query.at_least.disk_gib);
         let month = self.month_micros(ix, size_gib, query.currency)?;
         let further_gib = query.at_least.disk_gib.saturating_sub(self.capacity(ix).disk_gib);
@@ -184,13 +222,28 @@ impl Catalogue {
         }
     }
 
+    /// What is paid at the start, net, with surcharges and the disk beyond its own.
+    fn once_as_asked(&self, ix: OfferIx, query: &Query) -> Option<Decimal> {
+        let further_gib = query.at_least.disk_gib.saturating_sub(self.capacity(ix).disk_gib);
+        let disk = self.elastic_disk(ix).filter(|_| further_gib > 0).map(|disk| &disk.price);
+        let parts = self.surcharges(ix).iter().map(|it| &it.price).chain([self.price(ix)]).chain(disk);
+        parts.into_iter().try_fold(Decimal::ZERO, |sum, price| {
+            sum.checked_add(self.rates().convert(price.net_once()?, price.currency, query.currency)?)
+        })
+    }
+
+    /// Whether a query shows an offer at all: machines without an address only if they are asked for.
+    pub(super) fn is_shown(&self, ix: OfferIx, filter: &Filter) -> bool {
+        !is_without_address(self.sku(ix)) || self.is_sought(ix, filter)
+    }
+
     /// Whether a filter asks for machines without an address, or for this product.
     fn is_sought(&self, ix: OfferIx, filter: &Filter) -> bool {
         filter.attributes.get(PUBLIC_IPV4).is_some_and(|it| it == NO_ADDRESS)
             || filter.skus.allow.contains(self.sku(ix))
     }
 
-    fn has_capacity(&self, ix: OfferIx, at_least: &Resources) -> bool {
+    pub(super) fn has_capacity(&self, ix: OfferIx, at_least: &Resources) -> bool {
         // Where the buyer chooses the size, a disk is as large as is asked for.
         let is_by_size = matches!(self.price(ix).charge, Charge::PerUnit { .. });
         let has_elastic_disk = is_by_size || self.elastic_disk(ix).is_some();

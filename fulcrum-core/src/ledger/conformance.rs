@@ -103,6 +103,12 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let third = check_work(ledger, order, third).await.map_err(said)??;
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
     ensure!(listed.contains(&order.id), "an order is not listed");
+    let since = |at: Option<Timestamp>| OrderQuery { since: at, ..OrderQuery::default() };
+    let listed = ledger.list(&since(Some(order.created))).await.map_err(said)?;
+    ensure!(listed.contains(&order.id), "an order is not listed since it was accepted");
+    let later = order.created.checked_add(jiff::SignedDuration::from_secs(1)).ok();
+    let listed = ledger.list(&since(later)).await.map_err(said)?;
+    ensure!(!listed.contains(&order.id), "an order is listed since a later second");
     check_cursor(ledger).await.map_err(said)??;
     check_gate(ledger, order, &first, &third).await.map_err(said)??;
     check_forget(ledger, order, &third).await

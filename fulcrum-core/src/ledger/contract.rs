@@ -130,8 +130,17 @@ pub struct OrderQuery {
     pub is_unfinished: bool,
     /// Only those older than this one: the next page.
     pub before: Option<OrderId>,
+    /// Only those accepted in this second or later.
+    pub since: Option<Timestamp>,
     /// At most so many; 0 for all.
     pub limit: u32,
+}
+
+impl OrderQuery {
+    /// `since` as ledgers compare it: the first nineteen characters of a time, as these stand in their columns.
+    pub(super) fn since_second(&self) -> Option<String> {
+        self.since.map(|since| since.to_string().chars().take(19).collect())
+    }
 }
 
 /// Stores orders, their steps and their events. Every write is durable when it returns.

@@ -17,5 +17,6 @@ mod declared;
 mod explain;
 mod mutation;
 mod oracle;
+mod queries;
 mod shipped_tables;
 mod threads;

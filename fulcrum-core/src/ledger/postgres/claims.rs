@@ -178,8 +178,11 @@ mod tests {
             .bind("[]")
             .bind(1_i64);
         let clamped = sqlx::query(explain(clamp_sql(false))).bind(None::<String>);
-        let listed =
-            sqlx::query(explain(list_sql(true))).bind(None::<String>).bind(None::<String>).bind(8_i64);
+        let listed = sqlx::query(explain(list_sql(true)))
+            .bind(None::<String>)
+            .bind(None::<String>)
+            .bind(8_i64)
+            .bind(None::<String>);
         for query in [claimed, clamped, listed] {
             let rows = query.fetch_all(&mut connection).await.expect("explained");
             let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

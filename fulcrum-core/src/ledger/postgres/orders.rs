@@ -107,7 +107,7 @@ pub(super) fn list_sql(is_unfinished: bool) -> String {
     let unfinished = if is_unfinished { UNFINISHED } else { "TRUE" };
     format!(
         "SELECT id FROM orders WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR id < $2)
-         AND {unfinished} ORDER BY id DESC LIMIT $3"
+         AND {unfinished} AND ($4::text IS NULL OR substr(created, 1, 19) >= $4) ORDER BY id DESC LIMIT $3"
     )
 }
 
@@ -116,6 +116,7 @@ pub(super) async fn list(pool: &PgPool, query: &OrderQuery) -> Result<Vec<OrderI
         .bind(query.state.map(OrderState::word))
         .bind(query.before.as_ref().map(OrderId::as_str))
         .bind((query.limit != 0).then_some(i64::from(query.limit)))
+        .bind(query.since_second())
         .fetch_all(pool)
         .await
         .map_err(driver_error)?;

@@ -105,6 +105,7 @@ pub(super) async fn list(connection: &mut SqliteConnection, query: &OrderQuery) 
         .bind(query.state.map(OrderState::word))
         .bind(query.before.as_ref().map(OrderId::as_str))
         .bind(limit)
+        .bind(query.since_second())
         .fetch_all(connection)
         .await
         .map_err(driver_error)?;
@@ -116,6 +117,7 @@ fn list_sql(is_unfinished: bool) -> String {
         if is_unfinished { (UNFINISHED_BY_INDEX, UNFINISHED) } else { ("orders", "TRUE") };
     format!(
         "SELECT id FROM {orders} WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2) AND {unfinished}
+         AND (?4 IS NULL OR substr(created, 1, 19) >= ?4)
          ORDER BY id DESC LIMIT ?3"
     )
 }
