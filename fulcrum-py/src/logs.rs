@@ -35,11 +35,11 @@ use crate::{
 
 /// Events that wait for a handler at most; further ones are counted.
 const MAX_WAITING: usize = 10_000;
-/// Python's number of `WARNING`, which loggers that nobody has set up have.
-const WARNING: i32 = 30;
+/// Above all levels.
+const NOTHING: i32 = i32::MAX;
 
 /// The least level that the logger takes, as it was last seen.
-static LEVEL: AtomicI32 = AtomicI32::new(WARNING);
+static LEVEL: AtomicI32 = AtomicI32::new(NOTHING);
 static IS_SCHEDULED: AtomicBool = AtomicBool::new(false);
 /// One for each generation of processes: a thread of the parent's may hold the lock that a forked child inherits.
 static WAITING: [Mutex<Waiting>; 8] = [const { Mutex::new(Waiting { events: Vec::new(), lost: 0 }) }; 8];
@@ -107,10 +107,12 @@ pub(crate) fn look(py: Python<'_>) {
         let logger = py.import("logging")?.call_method1("getLogger", ("fulcrum_market",))?;
         PyResult::Ok(logger.unbind())
     });
-    let level = logger.and_then(|logger| logger.call_method0(py, "getEffectiveLevel")?.extract(py));
-    if let Ok(level) = level {
-        LEVEL.store(level, Ordering::Relaxed);
-    }
+    // Without a handler Python would write warnings to `stderr`, which is the host's.
+    let level = logger.and_then(|logger| match logger.call_method0(py, "hasHandlers")?.extract(py)? {
+        true => logger.call_method0(py, "getEffectiveLevel")?.extract(py),
+        false => Ok(NOTHING),
+    });
+    LEVEL.store(level.unwrap_or(NOTHING), Ordering::Relaxed);
 }
 
 /// Gives the logger what waits, on this thread. What a handler raises is its own affair, as with each logger.
@@ -155,8 +157,8 @@ fn arguments<'py>(
 }
 
 fn waiting() -> &'static Mutex<Waiting> {
-    let generation = usize::try_from(forks()).unwrap_or_default() % WAITING.len();
-    WAITING.get(generation).unwrap_or(&WAITING[0])
+    let generation = usize::try_from(forks()).unwrap_or_default().checked_rem(WAITING.len());
+    WAITING.get(generation.unwrap_or_default()).unwrap_or(&WAITING[0])
 }
 
 fn take() -> (Vec<Written>, usize) {
@@ -167,7 +169,7 @@ fn take() -> (Vec<Written>, usize) {
 fn number(level: Level) -> i32 {
     match level {
         Level::ERROR => 40,
-        Level::WARN => WARNING,
+        Level::WARN => 30,
         Level::INFO => 20,
         Level::DEBUG => 10,
         Level::TRACE => 5,

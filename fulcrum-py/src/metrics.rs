@@ -67,8 +67,8 @@ impl Recorder for Keeper {
 }
 
 fn known() -> &'static Mutex<BTreeMap<Series, Arc<Sum>>> {
-    let generation = usize::try_from(forks()).unwrap_or_default() % KNOWN.len();
-    KNOWN.get(generation).unwrap_or(&KNOWN[0])
+    let generation = usize::try_from(forks()).unwrap_or_default().checked_rem(KNOWN.len());
+    KNOWN.get(generation.unwrap_or_default()).unwrap_or(&KNOWN[0])
 }
 
 fn sum_of(key: &Key, is_time: bool) -> Arc<Sum> {

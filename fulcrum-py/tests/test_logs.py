@@ -142,6 +142,18 @@ assert os.waitpid(child, 0)[1] == 0
     assert any(line.startswith(f"{child} driving") for line in done.stdout.splitlines()), done.stdout
 
 
+def test_nothing_is_written_where_nobody_has_set_logging_up(config: Config) -> None:
+    faults = [{"call": "provision", "times": 100, "fault": "unauthorised"}]
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_logs
+assert not test_logs.bought({config!r}, faults={faults!r}).is_committed
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_numbers_count_what_was_done(config: Config) -> None:
     def numbers(market: fulcrum_market.Federation) -> dict[tuple[str, str], int]:
         return {(one.name, one.labels.get("state", one.labels.get("call", ""))): one.count for one in market.metrics()}
