@@ -40,15 +40,15 @@ def main() -> None:
 
     # 4. Compose the cheapest plan, in ten seconds at most.
     plan = market.compose(SHOP, timeout=10, progress=lambda incumbent, bound, nodes: print(f"  searching: {nodes} nodes"))
-    for lease in plan.leases:
-        print(f"  {lease['offer']}")
+    for lease in plan:
+        print(f"  {lease.offer}: {lease.monthly} {plan.currency} a month")
     print(f"  {plan.monthly} {plan.currency} a month, proven best: {plan.is_optimal}")
 
     # 5. Purchase it: all of it or nothing.
     order = market.purchase(plan)
     print(f"order {order.id} is {order.state}")
     for service in order.services:
-        print(f"  {service['provider']}/{service['id']} is {service['status']}")
+        print(f"  {service.provider}/{service.id} is {service.status}")
     if not order.is_committed:
         sys.exit(order.reason)
 

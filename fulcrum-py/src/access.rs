@@ -1,11 +1,12 @@
 //! What opens a bought service, as a Python object that shows no secret by itself.
 
 use fulcrum_core::provider;
-use fulcrum_py_macros::guarded;
+use fulcrum_py_macros::{documented, guarded};
 use pyo3::{exceptions::PyKeyError, prelude::*};
 use secrecy::ExposeSecret;
 
 /// Names and secrets; `reveal` alone gives a secret away.
+#[documented]
 #[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Access(pub(crate) provider::Access);
 

@@ -9,28 +9,30 @@ use std::{
 };
 
 use fulcrum_core::{model::Operator, purchase::PurchaseOptions};
-use fulcrum_py_macros::guarded;
+use fulcrum_py_macros::{documented, guarded};
 use pyo3::{
     prelude::*,
     pyclass::{PyTraverseError, PyVisit},
-    types::PyType,
+    types::{PyDict, PyList, PyTuple, PyType},
 };
 
 use crate::{
     access::Access,
+    arguments::{Id, Seconds},
     calls::{
-        Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
-        order_id, order_query, purchase_plan, read_id, read_name, run_conformance, settings_schema,
+        SUITE_TIMEOUT, Source, accept_order, act_on_service, action_text, cancel_order, compose_plan,
+        open_file, options, order_query, purchase_plan, read_name, run_conformance, settings_schema,
         try_purchase, until_timeout,
     },
-    convert::{document, duration, optional, python, seconds},
+    convert::{answers, document, duration, optional, python},
     coroutine::{coroutine, coroutine_with_sinks},
     error::raise,
     events::Events,
     explain::PlanQuery,
     history::{Sink, Timeline, timestamp},
-    owned::{OpenFederation, Owned},
-    progress::ProgressMonitor,
+    metrics,
+    owned::Closable,
+    progress::{ProgressMonitor, reporter},
     reconcile::{Schedule, read_repair},
     runtime::{attach, on_thread, on_thread_polled},
     values::{Catalogue, Order, Plan},
@@ -39,8 +41,9 @@ use crate::{
 type Coroutine<'py> = PyResult<Bound<'py, PyAny>>;
 
 /// Several providers as one market; its methods are coroutines.
+#[documented]
 #[pyclass(frozen, module = "fulcrum_market")]
-pub(crate) struct AsyncFederation(Owned<OpenFederation>);
+pub(crate) struct AsyncFederation(Closable);
 
 #[guarded]
 impl AsyncFederation {
@@ -55,31 +58,36 @@ impl AsyncFederation {
         reach: Option<&Bound<'_, PyAny>>,
     ) -> Coroutine<'py> {
         let source = Source::new(py, config, base, providers, reach)?;
-        coroutine(py, || async { on_thread_polled(|| source.open()).await.map(Self) })
+        coroutine(py, || async {
+            on_thread_polled(|| source.open()).await.map(|open| Self(Closable::new(open)))
+        })
     }
 
     #[classmethod]
     fn open<'py>(_: &Bound<'py, PyType>, py: Python<'py>, path: PathBuf) -> Coroutine<'py> {
-        coroutine(py, || async { on_thread_polled(|| open_file(path)).await.map(Self) })
+        coroutine(py, || async {
+            on_thread_polled(|| open_file(path)).await.map(|open| Self(Closable::new(open)))
+        })
     }
 
     fn refresh<'py>(&self, py: Python<'py>) -> Coroutine<'py> {
-        let market = self.0.get()?.clone();
+        let market = self.0.get()?;
         coroutine(py, move || async move { Ok(Catalogue(market.refresh().await)) })
     }
 
-    #[pyo3(signature = (provider, *, sku=None, settings=None, timeout=60.0))]
+    #[pyo3(signature = (provider, *, sku=None, settings=None, timeout=None))]
     fn run_conformance<'py>(
         &self,
         py: Python<'py>,
         provider: &str,
         sku: Option<&str>,
         settings: Option<&Bound<'_, PyAny>>,
-        timeout: f64,
+        timeout: Option<Seconds>,
     ) -> Coroutine<'py> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
-        let (market, timeout) = (self.0.get()?.clone(), seconds("timeout", timeout)?);
+        let (market, timeout) =
+            (self.0.get()?, timeout.map_or(Ok(SUITE_TIMEOUT), |it| it.duration("timeout"))?);
         let settings = optional(settings)?;
         coroutine(py, move || run_conformance(market, provider, sku, settings, timeout))
     }
@@ -89,13 +97,31 @@ impl AsyncFederation {
         Ok(Catalogue(self.0.get()?.catalogue()))
     }
 
+    #[pyo3(
+        signature = (**keywords),
+        text_signature = "($self, *, kind=None, provider=None, sku=None, region=None, country=None, vcpu=None, memory=None, disk=None, gpu=None, attributes=None, where=None, currency=None, max_monthly=None, max_age=None, sort=None, first_per=None, offset=None, limit=None)"
+    )]
+    fn offers<'py>(
+        &self,
+        py: Python<'py>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Bound::new(py, self.catalogue()?)?.call_method("offers", (), keywords)
+    }
+
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.0.get()?;
+        answers(py, "Metric", &metrics::read())
+    }
+
     fn settings_schema<'py>(
         &self,
         py: Python<'py>,
         provider: &str,
         kind: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
-        settings_schema(py, self.0.get()?, provider, kind)
+        let market = self.0.get()?;
+        settings_schema(py, &market, provider, kind)
     }
 
     #[getter]
@@ -109,7 +135,7 @@ impl AsyncFederation {
         &self,
         py: Python<'py>,
         blueprint: &Bound<'py, PyAny>,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
         gap_percent: Option<&Bound<'py, PyAny>>,
         threads: usize,
         exclude: Option<&Bound<'py, PyAny>>,
@@ -117,9 +143,9 @@ impl AsyncFederation {
         offers: Option<&str>,
         progress: Option<Py<PyAny>>,
     ) -> Coroutine<'py> {
-        let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
+        let (market, blueprint) = (self.0.get()?, document(blueprint)?);
         let options = options(gap_percent, threads, exclude, exclude_providers, offers)?;
-        let monitor = ProgressMonitor::new(duration(timeout)?, progress);
+        let monitor = ProgressMonitor::new(duration(timeout)?, reporter(py, progress)?);
         coroutine(py, || {
             run_cancellable(monitor, move |monitor| compose_plan(&market, &blueprint, &options, monitor))
         })
@@ -131,7 +157,7 @@ impl AsyncFederation {
         py: Python<'py>,
         blueprint: &Bound<'py, PyAny>,
         plan: &Plan,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
         progress: Option<Py<PyAny>>,
     ) -> Coroutine<'py> {
         self.query_plan(py, blueprint, PlanQuery::Explain(plan.0.clone()), timeout, progress)
@@ -143,8 +169,8 @@ impl AsyncFederation {
         py: Python<'py>,
         blueprint: &Bound<'py, PyAny>,
         plan: &Plan,
-        offer: &str,
-        timeout: Option<f64>,
+        offer: &Bound<'_, PyAny>,
+        timeout: Option<Seconds>,
         progress: Option<Py<PyAny>>,
     ) -> Coroutine<'py> {
         self.query_plan(py, blueprint, PlanQuery::why_not(plan, offer)?, timeout, progress)
@@ -155,9 +181,9 @@ impl AsyncFederation {
         &self,
         py: Python<'py>,
         blueprint: &Bound<'py, PyAny>,
-        measures: (String, String),
+        measures: Vec<String>,
         step: Option<&Bound<'py, PyAny>>,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
         progress: Option<Py<PyAny>>,
     ) -> Coroutine<'py> {
         self.query_plan(py, blueprint, PlanQuery::pareto(measures, step)?, timeout, progress)
@@ -169,11 +195,11 @@ impl AsyncFederation {
         py: Python<'py>,
         plan: &Plan,
         policy: Option<&Bound<'py, PyAny>>,
-        id: Option<&str>,
+        id: Option<Id>,
         approved: Option<String>,
     ) -> Coroutine<'py> {
-        let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
-        let (policy, options) = (optional(policy)?, PurchaseOptions { id: read_id(id)?, approved });
+        let (market, plan) = (self.0.get()?, plan.0.clone());
+        let (policy, options) = (optional(policy)?, PurchaseOptions { id: id.map(|id| id.0), approved });
         coroutine(py, move || purchase_plan(market, plan, policy, options))
     }
 
@@ -184,7 +210,7 @@ impl AsyncFederation {
         plan: &Plan,
         policy: Option<&Bound<'py, PyAny>>,
     ) -> Coroutine<'py> {
-        let (market, plan, policy) = (self.0.get()?.clone(), plan.0.clone(), optional(policy)?);
+        let (market, plan, policy) = (self.0.get()?, plan.0.clone(), optional(policy)?);
         coroutine(py, move || async move {
             let found = try_purchase(market, plan, policy).await?;
             attach(|py| python(py, &found).map(Bound::unbind))
@@ -197,21 +223,21 @@ impl AsyncFederation {
         py: Python<'py>,
         plan: &Plan,
         policy: Option<&Bound<'py, PyAny>>,
-        id: Option<&str>,
+        id: Option<Id>,
         approved: Option<String>,
     ) -> Coroutine<'py> {
-        let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
-        let (policy, options) = (optional(policy)?, PurchaseOptions { id: read_id(id)?, approved });
+        let (market, plan) = (self.0.get()?, plan.0.clone());
+        let (policy, options) = (optional(policy)?, PurchaseOptions { id: id.map(|id| id.0), approved });
         coroutine(py, move || accept_order(market, plan, policy, options))
     }
 
-    fn drive<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+    fn drive<'py>(&self, py: Python<'py>, id: Id) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(py, move || async move { market.drive(&id).await.map(Order).map_err(raise) })
     }
 
     fn resume<'py>(&self, py: Python<'py>) -> Coroutine<'py> {
-        let market = self.0.get()?.clone();
+        let market = self.0.get()?;
         coroutine(py, move || async move {
             let orders = market.resume().await.map_err(raise)?;
             Ok(orders.into_iter().map(Order).collect::<Vec<_>>())
@@ -222,11 +248,11 @@ impl AsyncFederation {
     fn cancel<'py>(
         &self,
         py: Python<'py>,
-        id: &str,
+        id: Id,
         who: Option<String>,
         why: Option<String>,
     ) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(
             py,
             move || async move { cancel_order(market, id, who, why).await.map(Order).map_err(raise) },
@@ -234,16 +260,16 @@ impl AsyncFederation {
     }
 
     #[pyo3(signature = (id, *, who, why))]
-    fn retry<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+    fn retry<'py>(&self, py: Python<'py>, id: Id, who: String, why: String) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(py, move || async move {
             market.retry(&id, Operator { who, why }).await.map(Order).map_err(raise)
         })
     }
 
     #[pyo3(signature = (id, *, who, why))]
-    fn abandon<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+    fn abandon<'py>(&self, py: Python<'py>, id: Id, who: String, why: String) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(py, move || async move {
             market.abandon(&id, Operator { who, why }).await.map(Order).map_err(raise)
         })
@@ -253,13 +279,13 @@ impl AsyncFederation {
     fn settle<'py>(
         &self,
         py: Python<'py>,
-        id: &str,
+        id: Id,
         step: u32,
         who: String,
         why: String,
         evidence: String,
     ) -> Coroutine<'py> {
-        let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
+        let (market, id, by) = (self.0.get()?, id.0, Operator { who, why });
         coroutine(py, move || async move {
             market.settle(&id, step, by, evidence).await.map(Order).map_err(raise)
         })
@@ -269,54 +295,55 @@ impl AsyncFederation {
     fn act<'py>(
         &self,
         py: Python<'py>,
-        id: &str,
+        id: Id,
         step: u32,
         action: &Bound<'py, PyAny>,
         who: String,
         why: String,
     ) -> Coroutine<'py> {
-        let (market, id, action) = (self.0.get()?.clone(), order_id(id)?, action_text(action)?);
+        let (market, id, action) = (self.0.get()?, id.0, action_text(action)?);
         coroutine(py, move || act_on_service(market, id, step, action, Operator { who, why }))
     }
 
     #[pyo3(signature = (id, step, *, who, why))]
-    fn release<'py>(&self, py: Python<'py>, id: &str, step: u32, who: String, why: String) -> Coroutine<'py> {
-        let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
+    fn release<'py>(&self, py: Python<'py>, id: Id, step: u32, who: String, why: String) -> Coroutine<'py> {
+        let (market, id, by) = (self.0.get()?, id.0, Operator { who, why });
         coroutine(py, move || async move { market.release(&id, step, by).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (*, concurrency=16, timeout=None))]
-    fn serve<'py>(&self, py: Python<'py>, concurrency: usize, timeout: Option<f64>) -> Coroutine<'py> {
-        let (market, timeout) = (self.0.get()?.clone(), duration(timeout)?);
+    fn serve<'py>(&self, py: Python<'py>, concurrency: usize, timeout: Option<Seconds>) -> Coroutine<'py> {
+        let (market, timeout) = (self.0.get()?, duration(timeout)?);
         coroutine(py, move || async move {
             market.serve(concurrency, until_timeout(timeout)).await;
             Ok(())
         })
     }
 
-    #[pyo3(signature = (*, state=None, unfinished=false, before=None, limit=100))]
+    #[pyo3(signature = (*, state=None, unfinished=false, since=None, before=None, limit=100))]
     fn orders<'py>(
         &self,
         py: Python<'py>,
         state: Option<&str>,
         unfinished: bool,
-        before: Option<&str>,
+        since: Option<&Bound<'_, PyAny>>,
+        before: Option<Id>,
         limit: u32,
     ) -> Coroutine<'py> {
-        let (market, query) = (self.0.get()?.clone(), order_query(state, unfinished, before, limit)?);
+        let (market, query) = (self.0.get()?, order_query(state, unfinished, since, before, limit)?);
         coroutine(py, move || async move {
             let orders = market.orders(&query).await.map_err(raise)?;
             Ok(orders.into_iter().map(Order).collect::<Vec<_>>())
         })
     }
 
-    fn order<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+    fn order<'py>(&self, py: Python<'py>, id: Id) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(py, move || async move { Ok(market.ledger().load(&id).await.map_err(raise)?.map(Order)) })
     }
 
-    fn events<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+    fn events<'py>(&self, py: Python<'py>, id: Id) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(py, move || async move {
             let events = market.ledger().events(0, Some(&id), u32::MAX).await.map_err(raise)?;
             attach(|py| python(py, &events).map(Bound::unbind))
@@ -324,13 +351,14 @@ impl AsyncFederation {
     }
 
     /// The events of an order as an iterator, until the order is final.
-    fn follow(slf: &Bound<'_, Self>, id: &str) -> PyResult<Events> {
-        Ok(Events::new(slf.get().0.get()?, order_id(id)?, slf.clone().into_any().unbind()))
+    fn follow(slf: &Bound<'_, Self>, id: Id) -> PyResult<Events> {
+        let market = slf.get().0.get()?;
+        Ok(Events::new(&market, id.0, slf.clone().into_any().unbind()))
     }
 
     #[pyo3(signature = (repair=None))]
     fn reconcile<'py>(&self, py: Python<'py>, repair: Option<&Bound<'py, PyAny>>) -> Coroutine<'py> {
-        let (market, repair) = (self.0.get()?.clone(), optional(repair)?);
+        let (market, repair) = (self.0.get()?, optional(repair)?);
         coroutine(py, move || async move {
             let found = market.repair(&read_repair(repair).await?).await.map_err(raise)?;
             attach(|py| python(py, &found).map(Bound::unbind))
@@ -341,18 +369,18 @@ impl AsyncFederation {
     fn reconcile_every<'py>(
         &self,
         py: Python<'py>,
-        interval: f64,
+        interval: Seconds,
         report: Py<PyAny>,
         repair: Option<&Bound<'py, PyAny>>,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
     ) -> Coroutine<'py> {
-        let (market, schedule) = (self.0.get()?.clone(), Schedule::new(interval, repair, timeout)?);
+        let (market, schedule) = (self.0.get()?, Schedule::new(interval, repair, timeout)?);
         // The host's function may call the library and wait for it.
         coroutine(py, || on_thread_polled(|| schedule.run(market, report)))
     }
 
-    fn export<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+    fn export<'py>(&self, py: Python<'py>, id: Id) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(py, move || async move {
             let archive = market.export(&id).await.map_err(raise)?;
             attach(|py| python(py, &archive).map(Bound::unbind))
@@ -360,17 +388,17 @@ impl AsyncFederation {
     }
 
     fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Coroutine<'py> {
-        let (market, before) = (self.0.get()?.clone(), timestamp(before)?);
+        let (market, before) = (self.0.get()?, timestamp("before", before)?);
         coroutine(py, move || async move { market.purge(before).await.map_err(raise) })
     }
 
-    fn access<'py>(&self, py: Python<'py>, id: &str, step: u32) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+    fn access<'py>(&self, py: Python<'py>, id: Id, step: u32) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(py, move || async move { market.access(&id, step).await.map(Access).map_err(raise) })
     }
 
-    fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
-        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+    fn timeline<'py>(&self, py: Python<'py>, id: Id) -> Coroutine<'py> {
+        let (market, id) = (self.0.get()?, id.0);
         coroutine(py, move || async move { market.timeline(&id).await.map(Timeline).map_err(raise) })
     }
 
@@ -380,15 +408,33 @@ impl AsyncFederation {
         py: Python<'py>,
         consumer: String,
         sink: Py<PyAny>,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
     ) -> Coroutine<'py> {
-        let (market, (sink, sinks)) = (self.0.get()?.clone(), Sink::awaited(py, sink)?);
+        let (market, (sink, sinks)) = (self.0.get()?, Sink::awaited(py, sink)?);
         let timeout = duration(timeout)?;
         coroutine_with_sinks(py, move || sink.run(market, consumer, timeout), Some(sinks))
     }
 
+    fn close<'py>(slf: &Bound<'py, Self>) -> Coroutine<'py> {
+        let market = slf.clone().unbind();
+        coroutine(slf.py(), move || async move {
+            market.get().0.close();
+            Ok(())
+        })
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> Coroutine<'py> {
+        let market = slf.clone().unbind();
+        coroutine(slf.py(), move || async move { Ok(market) })
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__<'py>(slf: &Bound<'py, Self>, _exception: &Bound<'py, PyTuple>) -> Coroutine<'py> {
+        Self::close(slf)
+    }
+
     fn __repr__(&self) -> PyResult<String> {
-        Ok(format!("<fulcrum_market.AsyncFederation: {} offers>", self.0.get()?.catalogue().len()))
+        self.0.describe("AsyncFederation")
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -406,11 +452,11 @@ impl AsyncFederation {
         py: Python<'py>,
         blueprint: &Bound<'py, PyAny>,
         query: PlanQuery,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
         progress: Option<Py<PyAny>>,
     ) -> Coroutine<'py> {
-        let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
-        let monitor = ProgressMonitor::new(duration(timeout)?, progress);
+        let (market, blueprint) = (self.0.get()?, document(blueprint)?);
+        let monitor = ProgressMonitor::new(duration(timeout)?, reporter(py, progress)?);
         coroutine(py, || run_cancellable(monitor, move |monitor| query.run(&market, &blueprint, monitor)))
     }
 }

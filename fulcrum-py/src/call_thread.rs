@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use crate::{
     error::fault,
     host::{self, Depth, is_daemon},
+    logs,
     owned::{Process, forked},
     runtime::{
         SIGNAL_INTERVAL, attach, detached, ending, is_ending, is_on_work_thread, no_thread, poll, threads,
@@ -98,6 +99,12 @@ impl<T> Call<T> {
     }
 }
 
+/// What the thread that waits does now and then.
+fn check(py: Python<'_>) -> PyResult<()> {
+    logs::flush(py);
+    py.check_signals()
+}
+
 impl<T> Waiting<T> {
     /// Runs callbacks, and looks for Ctrl-C and for the interpreter's end, until the call is over.
     fn wait(self) -> PyResult<T> {
@@ -122,7 +129,7 @@ impl<T> Waiting<T> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if failure.is_none() && last_poll.elapsed() >= SIGNAL_INTERVAL {
-                let seen = if is_ending() { Err(ending()) } else { attach(|py| py.check_signals()) };
+                let seen = if is_ending() { Err(ending()) } else { attach(check) };
                 failure = seen.err();
                 if failure.is_some() {
                     self.cancel.set();
@@ -142,6 +149,16 @@ impl<T> Waiting<T> {
     }
 }
 
+/// Lets go of the interpreter meanwhile, and gives the logger what comes of it.
+fn with_logs<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    logs::look(py);
+    let outcome = detached(py, work);
+    if !is_ending() {
+        logs::flush(py);
+    }
+    outcome
+}
+
 /// Waits for a future without holding the interpreter. Ctrl-C drops the future. Where no thread can be had, the one that drives all
 /// tasks goes on with it.
 pub(crate) fn wait<F, T>(py: Python<'_>, make: impl FnOnce() -> F + Send + 'static) -> PyResult<T>
@@ -150,7 +167,7 @@ where
     T: Send + 'static,
 {
     let (threads, is_daemon) = (threads(py)?, is_daemon(py));
-    detached(py, || {
+    with_logs(py, || {
         let (call, waiting) = call(is_daemon);
         let future = until_cancelled(waiting.cancel.clone(), make);
         let handle = threads.handle.clone();
@@ -173,7 +190,7 @@ where
 {
     check_depth()?;
     let (threads, is_daemon) = (threads(py)?, is_daemon(py));
-    detached(py, || {
+    with_logs(py, || {
         let (call, waiting) = call(is_daemon);
         let (cancel, handle) = (waiting.cancel.clone(), threads.handle.clone());
         let worker = threads.workers.claim().map_err(|error| no_thread(&error))?;
@@ -206,7 +223,7 @@ pub(crate) fn compute<T: Send + 'static>(
         check_depth()?;
     }
     let (threads, is_daemon) = (threads(py)?, is_daemon(py));
-    detached(py, || {
+    with_logs(py, || {
         let (call, waiting) = call(is_daemon);
         match threads.workers.claim() {
             Ok(worker) => worker.give(move || call.make(work)),
@@ -248,6 +265,11 @@ fn check_depth() -> PyResult<()> {
         "a function of yours calls the library, which calls it again, {} times in one another",
         host::MAX_CALLBACK_DEPTH
     )))
+}
+
+/// Whether the call that this thread makes has a thread that waits for it and may run functions of the host's.
+pub(crate) fn has_waiting_caller() -> bool {
+    CALLER.with_borrow(|caller| caller.as_ref().is_some_and(|caller| !caller.is_daemon))
 }
 
 /// Calls a function of the host's: on the thread that waits for this one if Python waits for that, else on one of Python's own.

@@ -16,13 +16,18 @@ use fulcrum_core::{
 use pyo3::{exceptions::PyValueError, prelude::*};
 
 use crate::{
-    convert::{decimal, document, ids, optional, python, read, read_or_default},
+    arguments::Id,
+    convert::{configuration, decimal, document, ids, optional, python, read, read_or_default},
     error::raise,
+    history::timestamp,
     host::{self, PythonProvider},
     owned::{OpenFederation, Owned},
     progress::ProgressMonitor,
     values::{Order, Plan},
 };
+
+/// How long the conformance suite waits for one outcome unless it is told.
+pub(crate) const SUITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a federation is opened from. It is read, like all documents, where there is room.
 pub(crate) struct Source {
@@ -41,7 +46,7 @@ impl Source {
         providers: Option<Vec<Py<PyAny>>>,
         reach: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let (config, written) = (document(config)?, host::described(py, providers)?);
+        let (config, written) = (configuration(config)?, host::described(py, providers)?);
         Ok(Self {
             config,
             folder: folder.unwrap_or_default(),
@@ -154,10 +159,6 @@ pub(crate) async fn cancel_order(
     market.cancel_by(&id, by).await
 }
 
-pub(crate) fn read_id(id: Option<&str>) -> PyResult<Option<OrderId>> {
-    id.map(order_id).transpose()
-}
-
 /// Ready after a time, or never.
 pub(crate) async fn until_timeout(timeout: Option<Duration>) {
     match timeout {
@@ -166,19 +167,16 @@ pub(crate) async fn until_timeout(timeout: Option<Duration>) {
     }
 }
 
-pub(crate) fn order_id(id: &str) -> PyResult<OrderId> {
-    id.parse().map_err(|error| PyValueError::new_err(format!("{error}")))
-}
-
 pub(crate) fn order_query(
     state: Option<&str>,
     is_unfinished: bool,
-    before: Option<&str>,
+    since: Option<&Bound<'_, PyAny>>,
+    before: Option<Id>,
     limit: u32,
 ) -> PyResult<OrderQuery> {
     let state = state.map(|word| read_name(word, "state")).transpose()?;
-    let before = before.map(order_id).transpose()?;
-    Ok(OrderQuery { state, is_unfinished, before, limit, ..OrderQuery::default() })
+    let since = since.map(|time| timestamp("since", time)).transpose()?;
+    Ok(OrderQuery { state, is_unfinished, since, before: before.map(|id| id.0), limit })
 }
 
 /// A name of any kind.

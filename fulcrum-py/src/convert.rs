@@ -23,6 +23,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::{
+    arguments::Seconds,
     call_thread::{compute_borrowed, wait},
     error::raise,
     runtime::on_thread,
@@ -39,10 +40,11 @@ const SLOW_DOCUMENT_BYTES: usize = 64 << 10;
 
 /// The text of a document: a str as it is, a path's content, a dict or list as JSON.
 pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    if let Ok(text) = value.cast::<PyString>() {
-        return text.extract();
-    }
     let py = value.py();
+    if let Ok(text) = value.cast::<PyString>() {
+        let text: String = text.extract()?;
+        return if names_file(&text) { read_file(py, Path::new(&text)) } else { Ok(text) };
+    }
     if value.is_instance_of::<PyDict>() || value.is_instance_of::<PyList>() {
         return json_of(value);
     }
@@ -56,6 +58,24 @@ pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
             Err(PyTypeError::new_err(message))
         }
     }
+}
+
+/// A federation's configuration. Its text may be a stranger's, and so never names a file.
+pub(crate) fn configuration(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    match value.cast::<PyString>() {
+        Ok(text) if names_file(&text.to_cow()?) => {
+            let message = "a configuration's text is needed; to open a file write Federation.open(path)";
+            Err(raise(DocumentError::at("", message)))
+        }
+        Ok(text) => text.extract(),
+        Err(_) => document(value),
+    }
+}
+
+/// Whether a text is the name of a document's file: one line that ends as such names do and cannot be a document.
+fn names_file(text: &str) -> bool {
+    let is_name = [".yaml", ".yml", ".json"].iter().any(|end| text.ends_with(end));
+    is_name && !text.contains(['\n', '\r', '{', '[', '\0']) && !text.contains(": ")
 }
 
 /// The text of a document, if there is one.
@@ -295,6 +315,29 @@ pub(crate) fn python<'py>(
     loaded(py, &json(py, value)?)
 }
 
+/// An object of `fulcrum_market.answers`, made of what a document says.
+pub(crate) fn answer<'py>(
+    py: Python<'py>,
+    class: &str,
+    document: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.import("fulcrum_market.answers")?.getattr(class)?.call_method1("_of", (document,))
+}
+
+/// A list of such objects, of one class.
+pub(crate) fn answers<'py>(
+    py: Python<'py>,
+    class: &str,
+    values: &(impl Serialize + Sync + ?Sized),
+) -> PyResult<Bound<'py, PyList>> {
+    let class = py.import("fulcrum_market.answers")?.getattr(class)?.getattr("_of")?;
+    let made = PyList::empty(py);
+    for value in python(py, values)?.try_iter()? {
+        made.append(class.call1((value?,))?)?;
+    }
+    Ok(made)
+}
+
 /// The same of its text. Python's reader takes little of the stack for each level, and levels are few.
 pub(crate) fn loaded<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     py.import("json")?.call_method1("loads", (text,))
@@ -366,8 +409,8 @@ pub(crate) fn decimal(value: &Bound<'_, PyAny>) -> PyResult<Option<Decimal>> {
 }
 
 /// A timeout.
-pub(crate) fn duration(timeout: Option<f64>) -> PyResult<Option<Duration>> {
-    timeout.map(|timeout| seconds("timeout", timeout)).transpose()
+pub(crate) fn duration(timeout: Option<Seconds>) -> PyResult<Option<Duration>> {
+    timeout.map(|timeout| timeout.duration("timeout")).transpose()
 }
 
 /// Seconds of a field. What is longer than a clock can tell, infinity too, is as long as anybody waits.
@@ -393,10 +436,30 @@ pub(crate) fn ids<T: Ord + FromStr<Err: Display>>(
     let Ok(items) = given.try_iter() else { return Err(refuse(&given.get_type().qualname()?.to_cow()?)) };
     let id = |item: PyResult<Bound<'_, PyAny>>| {
         let item = item?;
-        let Ok(text) = item.cast::<PyString>() else {
+        if !item.is_instance_of::<PyString>() && name_of(&item).is_none() {
             return Err(refuse(&format!("one of {}", item.get_type().qualname()?)));
-        };
-        text.to_cow()?.parse().map_err(|error| PyValueError::new_err(format!("{field}: {error}")))
+        }
+        named(field, &item)
     };
     items.map(id).collect()
+}
+
+/// An id: text, or an object that has one, such as a lease or an offer.
+pub(crate) fn named<T: FromStr<Err: Display>>(field: &str, given: &Bound<'_, PyAny>) -> PyResult<T> {
+    let name = name_of(given).unwrap_or_else(|| given.clone());
+    let Ok(text) = name.cast::<PyString>() else {
+        let message = format!("{field}: write an id, not {}", given.get_type().qualname()?);
+        return Err(PyTypeError::new_err(message));
+    };
+    text.to_cow()?.parse().map_err(|error| PyValueError::new_err(format!("{field}: {error}")))
+}
+
+/// The offer of a lease, or the id of an offer.
+fn name_of<'py>(given: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let is_ours =
+        given.get_type().module().is_ok_and(|name| name.to_string_lossy().starts_with("fulcrum_market."));
+    if !is_ours {
+        return None;
+    }
+    given.getattr("offer").or_else(|_| given.getattr("id")).ok()
 }

@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use crate::{
     guard::guard_task,
+    logs,
     owned::Owned,
     runtime::{attach, on_thread, spawn},
 };
@@ -59,6 +60,7 @@ where
         }
         .boxed()
     });
+    logs::look(py);
     let call = Call { begin: Owned::new(Mutex::new(Some(begin))), running: Mutex::new(None) };
     BEGUN.import(py, "fulcrum_market._aio", "run_call")?.call1((call, sinks))
 }

@@ -26,9 +26,9 @@ type Circumstances<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, Opt
 /// The exception for an error, with what is known of its circumstances.
 pub(crate) fn raise(error: impl Into<FulcrumError>) -> PyErr {
     let error = error.into();
-    let conditions = match &error {
-        FulcrumError::Compose(ComposeError::Infeasible(conflict)) => conflict.conditions.clone(),
-        _ => Vec::new(),
+    let conflict = match &error {
+        FulcrumError::Compose(ComposeError::Infeasible(conflict)) => serde_json::to_string(conflict).ok(),
+        _ => None,
     };
     let failed = failed_call(&error);
     let circumstances = (
@@ -37,7 +37,7 @@ pub(crate) fn raise(error: impl Into<FulcrumError>) -> PyErr {
         failed.and_then(|failed| failed.request_id.as_deref()),
         failed.map(ProviderError::is_retryable),
     );
-    make(error.code(), &error.to_string(), conditions, circumstances)
+    make(error.code(), &error.to_string(), conflict, circumstances)
 }
 
 /// The exception for a panic, with what it carried.
@@ -46,19 +46,19 @@ pub(crate) fn fault(panic: &(dyn Any + Send)) -> PyErr {
     let text =
         text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it left no words");
     let message = format!("a fault of the library, please report it: {text}");
-    make(INTERNAL_ERROR_CODE, &message, Vec::new(), (None, None, None, None))
+    make(INTERNAL_ERROR_CODE, &message, None, (None, None, None, None))
 }
 
 /// The exception for what the process cannot do: it has no thread, it was forked, or it ends.
 pub(crate) fn host_error(why: Host, message: &str) -> PyErr {
-    make(why as i32, message, Vec::new(), (None, None, None, None))
+    make(why as i32, message, None, (None, None, None, None))
 }
 
-fn make(code: i32, message: &str, conditions: Vec<String>, circumstances: Circumstances<'_>) -> PyErr {
+fn make(code: i32, message: &str, conflict: Option<String>, circumstances: Circumstances<'_>) -> PyErr {
     let made = attach(|py| {
         let made = py
             .import("fulcrum_market.errors")?
-            .call_method1("_make", (code, message, conditions, circumstances));
+            .call_method1("_make", (code, message, conflict, circumstances));
         made.map(PyErr::from_value)
     });
     made.unwrap_or_else(|failure| failure)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fulcrum_core::{federation, ledger::LedgerError, model::OrderId};
-use fulcrum_py_macros::guarded;
+use fulcrum_py_macros::{documented, guarded};
 use futures::{StreamExt, stream};
 use pyo3::{
     exceptions::PyStopAsyncIteration,
@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// What `follow` answers.
+#[documented]
 #[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Events {
     events: Owned<Arc<Mutex<federation::Events>>>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fulcrum_core::{
-    compose::{ComposeError, ComposeOptions, Frontier, Progress, Signal},
+    compose::{ComposeError, ComposeOptions, Frontier, Progress, Rejection, Signal},
     federation::Federation,
     model::{Blueprint, Measure, OfferId, Plan},
 };
@@ -11,7 +11,7 @@ use pyo3::{exceptions::PyValueError, prelude::*};
 use rust_decimal::Decimal;
 
 use crate::{
-    convert::{decimal, python},
+    convert::{answer, decimal, named, python},
     error::raise,
     progress::ProgressMonitor,
     values,
@@ -29,17 +29,17 @@ pub(crate) enum PlanQuery {
 
 /// What Python gets.
 pub(crate) enum PlanQueryResult {
-    Document(serde_json::Value),
+    Explanation(serde_json::Value),
+    Rejection(Rejection),
     Frontier(Frontier),
 }
 
 impl PlanQuery {
-    pub(crate) fn why_not(plan: &values::Plan, offer: &str) -> PyResult<Self> {
-        let offer = offer.parse().map_err(|error| PyValueError::new_err(format!("offer: {error}")))?;
-        Ok(Self::WhyNot(plan.0.clone(), offer))
+    pub(crate) fn why_not(plan: &values::Plan, offer: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self::WhyNot(plan.0.clone(), named("offer", offer)?))
     }
 
-    pub(crate) fn pareto(measures: (String, String), step: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+    pub(crate) fn pareto(measures: Vec<String>, step: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let measure = |word: &str| {
             let known = Measure::ALL.iter().find(|(_, name)| *name == word);
             known.map(|(measure, _)| *measure).ok_or_else(|| {
@@ -53,7 +53,11 @@ impl PlanQuery {
                 decimal(step)?.ok_or_else(|| PyValueError::new_err("step: write a number such as 0.5"))?
             }
         };
-        Ok(Self::Pareto([measure(&measures.0)?, measure(&measures.1)?], step))
+        let [one, other] = measures.as_slice() else {
+            let message = "measures: write two, such as (\"cost\", \"latency\")";
+            return Err(PyValueError::new_err(message));
+        };
+        Ok(Self::Pareto([measure(one)?, measure(other)?], step))
     }
 
     /// Reads the blueprint and works, on the calling thread.
@@ -74,15 +78,13 @@ impl PlanQuery {
         watch: &mut dyn FnMut(&Progress) -> Signal,
     ) -> Result<PlanQueryResult, ComposeError> {
         let options = ComposeOptions::default();
-        let document = |value| PlanQueryResult::Document(value);
         Ok(match self {
             Self::Explain(plan) => {
                 let said = market.explain(blueprint, &plan, &options, watch)?;
-                document(said.to_document())
+                PlanQueryResult::Explanation(said.to_document())
             }
             Self::WhyNot(plan, offer) => {
-                let said = market.why_not(blueprint, &plan, &offer, &options, watch)?;
-                document(serde_json::to_value(&said).unwrap_or_default())
+                PlanQueryResult::Rejection(market.why_not(blueprint, &plan, &offer, &options, watch)?)
             }
             Self::Pareto(measures, step) => {
                 PlanQueryResult::Frontier(market.pareto(blueprint, measures, step, &options, watch)?)
@@ -98,10 +100,13 @@ impl<'py> IntoPyObject<'py> for PlanQueryResult {
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self {
-            Self::Document(value) => python(py, &value),
+            Self::Explanation(value) => answer(py, "Explanation", &python(py, &value)?),
+            Self::Rejection(value) => answer(py, "Rejection", &python(py, &value)?),
             Self::Frontier(frontier) => {
                 let plans: Vec<values::Plan> = frontier.plans.into_iter().map(values::Plan::new).collect();
-                Ok(plans.into_pyobject(py)?.into_any())
+                let measures = frontier.measures.map(|measure| measure.word());
+                let found = (plans, (measures[0], measures[1]), frontier.is_complete);
+                answer(py, "Frontier", found.into_pyobject(py)?.as_any())
             }
         }
     }

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use crate::{
     call_thread::{call_host, compute},
     calls::until_timeout,
-    convert::{document, python},
+    convert::{answer, document, python},
     error::raise,
     host::host_function,
     owned::OpenFederation,
@@ -27,21 +27,17 @@ use crate::{
 };
 
 /// The timeline of an order, in words for people.
-#[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Timeline(pub(crate) purchase::Timeline);
 
-#[guarded]
-impl Timeline {
-    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        python(py, &self.0)
-    }
+impl<'py> IntoPyObject<'py> for Timeline {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
 
-    fn __str__(&self) -> String {
-        self.0.to_string()
-    }
-
-    fn __len__(&self) -> usize {
-        self.0.entries.len()
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let document = python(py, &self.0)?;
+        document.set_item("text", self.0.to_string())?;
+        answer(py, "Timeline", &document)
     }
 }
 
@@ -57,9 +53,10 @@ pub(crate) fn verify_archive(archive: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// A `datetime` that knows its offset.
-pub(crate) fn timestamp(time: &Bound<'_, PyAny>) -> PyResult<jiff::Timestamp> {
+pub(crate) fn timestamp(field: &str, time: &Bound<'_, PyAny>) -> PyResult<jiff::Timestamp> {
     let text: String = time.call_method0("isoformat")?.extract()?;
-    let written = || "before: write a datetime with a time zone, such as datetime.now(timezone.utc)";
+    let written =
+        || format!("{field}: write a datetime with a time zone, such as datetime.now(timezone.utc)");
     text.parse().map_err(|_| PyValueError::new_err(written()))
 }
 

@@ -5,6 +5,8 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod access;
+mod arguments;
+mod arrow;
 mod async_federation;
 mod call_thread;
 mod calls;
@@ -18,6 +20,9 @@ mod guard;
 mod history;
 mod host;
 mod interpreter;
+mod logs;
+mod metrics;
+mod offers;
 mod owned;
 mod progress;
 mod reconcile;
@@ -33,6 +38,8 @@ mod _fulcrum {
     #[pymodule_export]
     use super::access::Access;
     #[pymodule_export]
+    use super::arrow::arrow_stream;
+    #[pymodule_export]
     use super::async_federation::AsyncFederation;
     #[pymodule_export]
     use super::convert::to_json;
@@ -41,7 +48,7 @@ mod _fulcrum {
     #[pymodule_export]
     use super::federation::Federation;
     #[pymodule_export]
-    use super::history::{Timeline, verify_archive};
+    use super::history::verify_archive;
     #[pymodule_export]
     use super::values::{Catalogue, Order, Plan};
 
@@ -54,6 +61,8 @@ mod _fulcrum {
             module.py().import("atexit")?.call_method1("register", (shutdown,))?;
             #[cfg(unix)]
             runtime::register_at_fork(module)?;
+            logs::install();
+            metrics::install();
         }
         #[cfg(debug_assertions)]
         module.setattr("_panic_after", wrap_pyfunction!(guard::planted::panic_after, module)?)?;

@@ -11,6 +11,7 @@ use std::{
 
 use fulcrum_core::federation::Federation;
 use pyo3::{
+    exceptions::PyValueError,
     prelude::*,
     pyclass::{PyTraverseError, PyVisit},
 };
@@ -30,6 +31,11 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Process {
     id: u32,
     forks: u64,
+}
+
+/// How many forks lie between the first process and this one.
+pub(crate) fn forks() -> u64 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 impl Process {
@@ -157,6 +163,52 @@ impl Owned<OpenFederation> {
     pub(crate) fn clear(&self) {
         if let Some(market) = self.memory() {
             market.written.iter().for_each(|slot| slot.clear());
+        }
+    }
+}
+
+/// A federation until it is closed. Calls that are under way keep what they need.
+pub(crate) struct Closable(Mutex<Option<Owned<OpenFederation>>>);
+
+impl Closable {
+    pub(crate) fn new(open: Owned<OpenFederation>) -> Self {
+        Self(Mutex::new(Some(open)))
+    }
+
+    pub(crate) fn get(&self) -> PyResult<OpenFederation> {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = &*open else {
+            return Err(PyValueError::new_err("the federation is closed; open one"));
+        };
+        open.get().cloned()
+    }
+
+    /// For `repr`.
+    pub(crate) fn describe(&self, class: &str) -> PyResult<String> {
+        let is_closed = self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        let state =
+            if is_closed { "closed".to_owned() } else { format!("{} offers", self.get()?.catalogue().len()) };
+        Ok(format!("<fulcrum_market.{class}: {state}>"))
+    }
+
+    /// Lets go of the ledger and of the providers' connections.
+    pub(crate) fn close(&self) {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Not under the lock: the end of a provider may run code of the host's.
+        drop(open);
+    }
+
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock() {
+            Ok(open) => open.as_ref().map_or(Ok(()), |open| open.traverse(visit)),
+            // What is not visited stays.
+            Err(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        if let Some(open) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            open.clear();
         }
     }
 }

@@ -79,3 +79,10 @@ impl ProgressMonitor {
         }
     }
 }
+
+/// What `progress` of a call means: nobody, the host's function, or one that moves a bar.
+pub(crate) fn reporter(py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
+    let Some(progress) = progress else { return Ok(None) };
+    let made = py.import("fulcrum_market._progress")?.call_method1("reporter", (progress,))?;
+    Ok((!made.is_none()).then(|| made.unbind()))
+}

@@ -12,9 +12,10 @@ use fulcrum_core::{
 use pyo3::prelude::*;
 
 use crate::{
+    arguments::Seconds,
     call_thread::call_host,
     calls::until_timeout,
-    convert::{duration, optional, python, read_or_default, seconds},
+    convert::{duration, optional, python, read_or_default},
     error::raise,
     host::host_function,
     owned::OpenFederation,
@@ -33,11 +34,11 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     pub(crate) fn new(
-        interval: f64,
+        interval: Seconds,
         repair: Option<&Bound<'_, PyAny>>,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
     ) -> PyResult<Self> {
-        let (interval, timeout) = (seconds("interval", interval)?, duration(timeout)?);
+        let (interval, timeout) = (interval.duration("interval")?, duration(timeout)?);
         Ok(Self { interval, repair: optional(repair)?, timeout })
     }
 

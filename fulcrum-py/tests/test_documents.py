@@ -53,7 +53,7 @@ def shop(**more: Any) -> dict[str, Any]:
 
 def settings(market: fulcrum_market.Federation, value: Any) -> Any:
     plan = market.compose(shop(settings={"it": value}))
-    return plan.leases[0]["settings"]["it"]
+    return plan.leases[0].settings["it"]
 
 
 def test_numbers_of_any_library_are_numbers(market: fulcrum_market.Federation) -> None:

@@ -36,12 +36,12 @@ def test_composes_and_buys(market: fulcrum_market.Federation) -> None:
     assert (plan.monthly, plan.bound, plan.once) == (Decimal("22.5"), Decimal("22.5"), Decimal(0))
     assert isinstance(plan.monthly, Decimal)
     assert plan.is_optimal and plan.gap_percent == 0 and plan.currency == "EUR"
-    assert len(plan) == 2 and {lease["sku"] for lease in plan.leases} == {"0012"}
+    assert len(plan) == 2 and {lease.sku for lease in plan} == {"0012"}
     assert "22.5" in repr(plan) and "<table>" in plan._repr_html_()
 
     order = market.purchase(plan)
     assert order.is_committed and order.state == "committed" and order.reason is None
-    assert {service["provider"] for service in order.services} == {"alpha", "beta"}
+    assert {service.provider for service in order.services} == {"alpha", "beta"}
     assert order.plan == plan and order.sold_out == set()
     found = market.reconcile()
     assert found["findings"] == [] and found["failed"] == {} and found["scanned"]["services"] == 2
@@ -93,7 +93,7 @@ def test_a_person_has_nothing_to_do_about_an_order_that_is_not_stuck(market: ful
 def test_services_are_stopped_and_released(market: fulcrum_market.Federation) -> None:
     order = market.purchase(market.compose(SHOP))
     order = market.act(order.id, 0, "stop", who="ada", why="night")
-    assert order.is_committed and order.services[0]["status"] == "stopped"
+    assert order.is_committed and order.services[0].status == "stopped"
     with pytest.raises(errors.DocumentError):
         market.act(order.id, 0, "explode", who="ada", why="to see")
     before = len(order.services)
@@ -159,9 +159,9 @@ def test_what_clashes_is_named(market: fulcrum_market.Federation) -> None:
         market.compose(blueprint)
     assert len(caught.value.conditions) == 2 and caught.value.code == 302
     with pytest.raises(fulcrum_market.InfeasibleError):
-        market.compose(SHOP, exclude=[market.compose(SHOP).leases[0]["offer"]])
+        market.compose(SHOP, exclude=[market.compose(SHOP).leases[0].offer])
     with pytest.raises(fulcrum_market.InfeasibleError):
-        market.compose(SHOP, exclude_providers=[market.compose(SHOP).leases[0]["place"]["provider"]])
+        market.compose(SHOP, exclude_providers=[market.compose(SHOP).leases[0].provider])
     with pytest.raises(ValueError, match="exclude_providers"):
         market.compose(SHOP, exclude_providers=[""])
 
@@ -179,7 +179,7 @@ def test_a_plan_uses_what_can_be_ordered(config: Config, tmp_path: Path) -> None
 
     def seller(**options: Any) -> tuple[str, Optional[str]]:
         plan = market.compose(web, **options)
-        return plan.leases[0]["place"]["provider"], plan.to_dict().get("offers")
+        return plan.leases[0].provider, plan.to_dict().get("offers")
 
     assert seller() == seller(offers="orderable") == ("alpha", "orderable")
     assert seller(offers="all") == ("leaflet", "all")
@@ -238,11 +238,11 @@ def test_catalogue(market: fulcrum_market.Federation) -> None:
 
 def test_every_code_has_its_exception() -> None:
     for code, kind in errors._BY_CODE.items():
-        error = errors._make(code, "text", ["a"])
+        error = errors._make(code, "text", None)
         assert type(error) is kind and error.code == code and str(error) == "text"
-    assert type(errors._make(299, "", [])) is fulcrum_market.PurchaseError
-    assert type(errors._make(902, "", [])) is fulcrum_market.InternalError
-    assert type(errors._make(999, "", [])) is fulcrum_market.FulcrumError
+    assert type(errors._make(299, "", None)) is fulcrum_market.PurchaseError
+    assert type(errors._make(902, "", None)) is fulcrum_market.InternalError
+    assert type(errors._make(999, "", None)) is fulcrum_market.FulcrumError
 
 
 def test_every_exception_is_exported() -> None:
@@ -256,7 +256,7 @@ def test_a_provider_that_fails_says_who_and_what(config: Config) -> None:
     config["providers"][0]["sandbox"]["faults"] = [fault]
     failed = fulcrum_market.Federation(config).reconcile()["failed"]
     assert set(failed) == {"alpha", "beta"} and "services" in failed["alpha"], failed
-    error = errors._make(102, "refused", [], ("alpha", "services", None, False))
+    error = errors._make(102, "refused", None, ("alpha", "services", None, False))
     assert isinstance(error, fulcrum_market.UnauthorisedError)
     assert (error.provider, error.call, error.request_id, error.retryable) == ("alpha", "services", None, False)
 
@@ -313,7 +313,7 @@ async def test_reconciles_on_a_schedule_awaited(config: Config) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    made = errors._make(108, "slow down", [], ("alpha", "quote", "r-17", True))
+    made = errors._make(108, "slow down", None, ("alpha", "quote", "r-17", True))
     assert (made.provider, made.call, made.request_id, made.retryable) == ("alpha", "quote", "r-17", True)
 
 
@@ -491,12 +491,12 @@ def test_the_twins_have_the_same_methods() -> None:
 def test_says_why(market: fulcrum_market.Federation) -> None:
     plan = market.compose(SHOP)
     said = market.explain(SHOP, plan)
-    assert said["is_complete"] and said["unit"] == "EUR"
-    assert [(b["condition"].split(":")[0], b["costs"]) for b in said["binding"]] == [("constraints[0]", "2.5")]
-    assert [(r["without"], r["plan"]) for r in said["runners_up"]] == [("alpha", None), ("beta", None)]
-    assert "constraints[0]" in said["text"]
-    assert market.why_not(SHOP, plan, "alpha/r1/none")["reasons"] == ["the catalogue has no such offer"]
-    assert market.why_not(SHOP, plan, "alpha/r1/0012")["reasons"] == ["the plan uses it"]
+    assert said.is_complete and said.unit == "EUR"
+    assert [(b.condition.split(":")[0], b.costs) for b in said.binding] == [("constraints[0]", Decimal("2.5"))]
+    assert [(r.without, r.plan) for r in said.runners_up] == [("alpha", None), ("beta", None)]
+    assert "constraints[0]" in str(said)
+    assert market.why_not(SHOP, plan, "alpha/r1/none").reasons == ("the catalogue has no such offer",)
+    assert market.why_not(SHOP, plan, "alpha/r1/0012").reasons == ("the plan uses it",)
     with pytest.raises(errors.FulcrumError):
         market.explain(dict(SHOP, name="other"), plan)
 
@@ -512,15 +512,15 @@ def test_trades_one_measure_for_another(market: fulcrum_market.Federation) -> No
 
 
 def test_says_why_awaited(config: Config) -> None:
-    async def ask() -> tuple[bool, list[str], int]:
+    async def ask() -> tuple[bool, tuple[str, ...], int]:
         market = await fulcrum_market.AsyncFederation.create(config)
         await market.refresh()
         plan = await market.compose(SHOP)
         said = await market.explain(SHOP, plan)
         why = await market.why_not(SHOP, plan, "beta/r1/0012")
-        return said["is_complete"], why["reasons"], len(await market.pareto(SHOP, ("cost", "providers")))
+        return said.is_complete, why.reasons, len(await market.pareto(SHOP, ("cost", "providers")))
 
-    assert asyncio.run(ask()) == (True, ["the plan uses it"], 1)
+    assert asyncio.run(ask()) == (True, ("the plan uses it",), 1)
 
 
 def test_orders_come_in_pages_newest_first(config: Config) -> None:

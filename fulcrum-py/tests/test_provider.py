@@ -282,12 +282,12 @@ def test_what_is_sold_out_can_be_left_out_of_the_next_plan() -> None:
     assert order.state == "failed" and order.sold_out == {"rack/basement/blade"}
     gone = order.sold_out
     for exclude in (gone, frozenset(gone), list(gone), tuple(gone), (it for it in gone), dict.fromkeys(gone).keys()):
-        assert {lease["sku"] for lease in market.compose(APP, exclude=exclude).leases} == {"large"}
+        assert {lease.sku for lease in market.compose(APP, exclude=exclude).leases} == {"large"}
 
     async def main() -> None:
         own = await fulcrum_market.AsyncFederation.create(CONFIG, providers=[Two()])
         await own.refresh()
-        assert {lease["sku"] for lease in (await own.compose(APP, exclude=gone)).leases} == {"large"}
+        assert {lease.sku for lease in (await own.compose(APP, exclude=gone)).leases} == {"large"}
         with pytest.raises(fulcrum_market.InfeasibleError):
             await own.compose(APP, exclude_providers={"rack"})
 

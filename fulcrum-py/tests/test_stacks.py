@@ -64,7 +64,7 @@ def tell(*what: Any) -> None:
 
 def use(value: object) -> None:
     """Each name of a value."""
-    for name in sorted(names(type(value)) - {"from_json"}):
+    for name in sorted(names(type(value)) - {"from_json", "_of"}):
         tell(type(value).__name__, name)
         found = getattr(value, name)
         if callable(found):
@@ -95,8 +95,8 @@ HARD = {
 
 
 def in_order(every: dict[str, Callable[[], Any]]) -> list[tuple[str, Callable[[], Any]]]:
-    """What forgets the order comes last."""
-    return sorted(every.items(), key=lambda call: call[0] == "forget")
+    """What forgets the order comes last but one, and what closes the federation last."""
+    return sorted(every.items(), key=lambda call: ["forget", "close"].index(call[0]) if call[0] in ("forget", "close") else -1)
 
 
 def sync_calls(config: Config) -> None:
@@ -120,7 +120,8 @@ def sync_calls(config: Config) -> None:
             assert name == "access"
         except fulcrum_market.DocumentError:
             assert name == "open"
-    fulcrum_market.Federation.open("federation.yaml").refresh()
+    market = fulcrum_market.Federation.open("federation.yaml")
+    market.refresh()
     order = market.purchase(plan)
     for value in (plan, order, market.catalogue, market.timeline(order.id)):
         use(value)

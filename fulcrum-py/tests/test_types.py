@@ -47,16 +47,16 @@ def test_what_comes_out_fits_its_types(config: Config) -> None:
     dicts: list[tuple[Any, Any]] = [
         *((source, documents.SourceReport) for source in market.sources),
         *((offer, documents.Offer) for offer in catalogue.query()),
-        *((lease, documents.Lease) for lease in plan.leases),
-        *((service, documents.Service) for service in order.services),
+        *((lease.to_dict(), documents.Lease) for lease in plan.leases),
+        *((service.to_dict(), documents.Service) for service in order.services),
         *((event, documents.OrderEvent) for event in market.events(order.id)),
         (plan.to_dict(), documents.Plan),
         (order.to_dict(), documents.Order),
         (market.export(cancelled.id), documents.OrderArchive),
         (market.timeline(order.id).to_dict(), documents.Timeline),
         (market.reconcile(), documents.Reconciliation),
-        (market.explain(SHOP, plan), documents.Explanation),
-        (market.why_not(SHOP, plan, catalogue.query()[0]["id"]), documents.Rejection),
+        (market.explain(SHOP, plan).to_dict(), documents.Explanation),
+        (market.why_not(SHOP, plan, catalogue.query()[0]["id"]).to_dict(), documents.Rejection),
     ]
     assert [misfit(value, its_type, its_type.__name__) for value, its_type in dicts] == [None] * len(dicts)
     assert {its_type for _, its_type in dicts} >= {documents.Service, documents.OrderEvent}
@@ -65,25 +65,30 @@ def test_what_comes_out_fits_its_types(config: Config) -> None:
 
 # What mypy takes.
 RIGHT = """
-from fulcrum_market import Order, Plan, documents
+from decimal import Decimal
+from fulcrum_market import Order, Plan, Service, documents
 
 def region(plan: Plan) -> str:
-    return plan.leases[0]["place"]["region"].upper()
+    return plan[0].place.region.upper()
 
-def prices(plan: Plan) -> list[str]:
-    return [line["monthly"] for line in plan.leases[0]["lines"]]
+def prices(plan: Plan) -> list[Decimal]:
+    return [line.monthly for lease in plan for line in lease.lines]
+
+def texts(plan: Plan) -> list[str]:
+    return [line["monthly"] for line in plan.to_dict()["leases"][0]["lines"]]
 
 def failure(event: documents.OrderEvent) -> str:
     return event["kind"]["reason"] if event["kind"]["event"] == "drive_failed" else ""
 
 def address(order: Order) -> object:
-    services: list[documents.Service] = order.services
-    return services[0]["attributes"].get("ipv4")
+    services: list[Service] = order.services
+    return services[0].attributes.get("ipv4")
 """
 # What it refuses, each with its words.
 WRONG = [
-    ("plan.leases[0]['price']", 'TypedDict "Lease" has no key "price"'),
-    ("order.services[0]['status'] == 'broken'", "Non-overlapping equality check"),
+    ("plan[0].price", '"Lease" has no attribute "price"'),
+    ("plan.to_dict()['leases'][0]['price']", 'TypedDict "Lease" has no key "price"'),
+    ("order.to_dict()['state'] == 'broken'", "Non-overlapping equality check"),
     ("plan.to_dict()['monthly'] * 12 + 1", "Unsupported operand"),
 ]
 

@@ -47,6 +47,7 @@ mod setting_value;
 mod settings;
 mod share;
 mod sharing;
+mod size;
 mod sovereignty;
 mod step;
 mod template;
@@ -111,6 +112,7 @@ pub use setting_value::{Settings, setting_text};
 pub(crate) use settings::SettingIndex;
 pub use share::Share;
 pub(crate) use sharing::Sharing;
+pub use size::{Size, SizeError};
 pub use sovereignty::{
     SealAssessment, SovereigntyFloor, SovereigntyLevel, SovereigntyObjective, SovereigntyReport,
 };

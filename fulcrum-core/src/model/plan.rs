@@ -229,6 +229,19 @@ impl Plan {
         parts.into_iter().try_fold(Decimal::ZERO, |sum, part| sum.checked_add(part?))
     }
 
+    /// The measure that `objective` is of; none if it is a weighted sum, or the plan does not tell.
+    ///
+    /// A plan has no word of it, but a plan for anything other than cost breaks ties by cost, in a later stage.
+    pub fn objective_measure(&self) -> Option<Measure> {
+        let is_later = |measure| self.later_stages.iter().any(|stage| stage.measure == measure);
+        let fits = |measure: &Measure| self.measures.get(*measure) == Some(self.objective);
+        if !is_later(Measure::Cost) {
+            return Some(Measure::Cost).filter(fits);
+        }
+        let mut first = self.measures.0.keys().copied().filter(|measure| !is_later(*measure)).filter(fits);
+        first.next().filter(|_| first.next().is_none())
+    }
+
     /// The digest of plan and policy, which an approval step shows and signs off: BLAKE3, as 64 hexadecimal digits.
     /// A purchase that names it buys this plan under this policy and nothing else.
     pub fn approval_digest(&self, policy: &Policy) -> String {

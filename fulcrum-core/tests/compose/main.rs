@@ -18,5 +18,6 @@ mod explain;
 mod mutation;
 mod oracle;
 mod pairs;
+mod queries;
 mod shipped_tables;
 mod threads;

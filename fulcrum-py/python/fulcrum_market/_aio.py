@@ -64,7 +64,10 @@ class Sinks:
     def cancel(self) -> None:
         self._is_over = True
         for task in self._tasks:
-            task.cancel()
+            try:
+                task.cancel()
+            except RuntimeError:
+                pass  # The loop is closed, and runs nothing any more.
 
     async def ended(self) -> None:
         if self._tasks:

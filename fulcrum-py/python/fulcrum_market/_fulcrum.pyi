@@ -1,24 +1,37 @@
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from os import PathLike
-from typing import Any, Literal, Optional, Union, final
+from typing import Any, Literal, Optional, Union, final, overload
+from uuid import UUID
 
 from . import documents
+from .answers import (
+    Explanation, FeeLine, Frontier, Lease, Metric, MoveLine, Offer, Offers, Rejection, Service, Timeline, TrafficLine,
+)  # fmt: skip
 from .errors import FulcrumError
+from ._progress import _Bar
 from .provider import Provider
+from .words import Measure, OrderState, StopReason
 
 _Path = Union[str, PathLike[str]]
-# YAML or JSON text, the path of such a file, or what it says.
+# YAML or JSON text, the path of such a file, or what it says. One line that ends in .yaml, .yml or .json is a path.
 _Document = Union[str, PathLike[str], dict[str, Any]]
+# An order, its id, or a UUID that is to be its id.
+_Id = Union[str, UUID, "Order"]
+# Seconds, or a timedelta.
+_Time = Union[float, timedelta]
+# An offer's id, or what has one.
+_Offer = Union[str, Offer, Lease]
 # Incumbent and bound (per month, in the blueprint's currency), nodes done; False stops the search.
 _Progress = Callable[[Optional[Decimal], Optional[Decimal], int], Optional[bool]]
 
 __all__ = [
-    "Access", "AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "Timeline", "__version__", "_to_json", "verify_archive",
+    "Access", "AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "__version__", "_arrow_stream", "_to_json", "verify_archive",
 ]  # fmt: skip
 __version__: str
 
+def _arrow_stream(columns: list[tuple[str, str]], rows: list[dict[str, Any]]) -> object: ...
 def _to_json(value: Any) -> str: ...
 def verify_archive(archive: Union[_Document, documents.OrderArchive]) -> None:
     """Checks an archive of Federation.export() without a ledger: no event was changed, removed or added, the order is where
@@ -42,13 +55,73 @@ class Catalogue:
     @property
     def quarantined(self) -> list[documents.Quarantined]:
         """Offers that were left out for zero or absurd prices, and why."""
+    def offers(
+        self,
+        *,
+        kind: Union[str, Iterable[str], None] = None,
+        provider: Union[str, Iterable[str], None] = None,
+        sku: Union[str, Iterable[str], None] = None,
+        region: Union[str, Iterable[str], None] = None,
+        country: Union[str, Iterable[str], None] = None,
+        vcpu: Union[Decimal, float, str, None] = None,
+        memory: Optional[str] = None,
+        disk: Optional[str] = None,
+        gpu: Optional[int] = None,
+        attributes: Optional[dict[str, str]] = None,
+        where: Optional[_Document] = None,
+        currency: Optional[str] = None,
+        max_monthly: Union[Decimal, float, str, None] = None,
+        max_age: Union[timedelta, int, None] = None,
+        sort: Optional[Literal["price", "id"]] = None,
+        first_per: Optional[Literal["provider", "region", "zone", "country"]] = None,
+        offset: Optional[int] = None,
+        limit: Optional[int] = None,
+    ) -> Offers:
+        """Offers that can hold what is asked for, cheapest first, each with what a month of it costs, net, in one currency.
+
+        The price has surcharges, such as an address, and a disk beyond the machine's own. If nothing matches,
+        ``offers.no_match`` says which condition is to blame, and what there is.
+
+            >>> offers = market.offers(kind="machine", vcpu=4, memory="16 GiB", country=["DE", "FI"])
+            >>> offers[0].monthly <= offers[1].monthly, offers.currency
+            (True, 'EUR')
+            >>> print(market.offers(kind="machine", gpu=1, attributes={"gpu_model": "H100"}).no_match)
+            no offer matches; ... `where.attributes.gpu_model` asks for H100, and they have ...
+
+        Args:
+            kind: ``"machine"``, ``"database"`` … or several; see ``OfferKind``.
+            provider, sku, region, country: Only these; one or several.
+            vcpu, gpu: At least so many.
+            memory, disk: At least so much, such as ``"16 GiB"`` or ``"500 GB"``; of storage the size to price.
+            attributes: What the offer must have, such as ``{"architecture": "arm64"}``.
+            where: Further conditions, as in blueprints.
+            currency: Of all prices; EUR unless said.
+            max_monthly: At most so much.
+            max_age: No price older than so many days, or than a ``timedelta``.
+            sort: ``"price"``, or ``"id"``, which keeps offers without an exchange rate.
+            first_per: Only the first of each provider, region, zone or country.
+
+        Raises:
+            ValueError: A size, an amount or a word is not one.
+            DocumentError: ``where`` is wrong; the text has path and line.
+            TypeError: There is no such argument.
+        """
     def query(self, query: Optional[_Document] = None) -> list[documents.Offer]:
-        """Offers, cheapest first: kinds, where, at_least, max_monthly, currency, offset, limit …"""
+        """Offers as the catalogue has them, cheapest first, for a query document: ``kinds``, ``where``, ``at_least``,
+        ``max_monthly``, ``currency``, ``offset``, ``limit`` … Their prices are the providers' own; see offers().
+
+        Raises:
+            DocumentError: The query is wrong; the text has path and line.
+        """
     def __len__(self) -> int: ...
 
 @final
 class Plan:
-    """Which offers, where, how many, and what they cost; amounts are net and Decimal."""
+    """Which offers, where, how many, and what they cost; amounts are net and Decimal.
+
+    A sequence of its leases. It prints as a table whose rows add up, in a notebook too. It can be pickled; a plan that was
+    read, or unpickled, only claims to be optimal, so that ``is_optimal`` is False there.
+    """
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -64,8 +137,35 @@ class Plan:
     def to_dict(self) -> documents.Plan:
         """As a dict, with amounts as text."""
     @property
-    def leases(self) -> list[documents.Lease]:
-        """What is bought: dicts with ``offer``, ``sku``, ``place``, ``replicas``, ``lines`` and more."""
+    def blueprint(self) -> str:
+        """The name of the blueprint."""
+    @property
+    def leases(self) -> list[Lease]:
+        """What is bought, each with its offer, place, replicas, price lines, and what a month costs."""
+    @property
+    def traffic(self) -> list[TrafficLine]:
+        """What traffic costs."""
+    @property
+    def fees(self) -> list[FeeLine]:
+        """What the providers cost besides what is bought from them."""
+    @property
+    def moves(self) -> list[MoveLine]:
+        """What it costs to move replicas that run already."""
+    @property
+    def measures(self) -> dict[Measure, Decimal]:
+        """Every figure that the objective or a limit looks at, and the cost; lower is better."""
+    @property
+    def objective_measure(self) -> Optional[Measure]:
+        """The measure that ``objective`` is of; None if it is a weighted sum."""
+    @property
+    def stop(self) -> StopReason:
+        """Why the search stopped."""
+    @property
+    def horizon_months(self) -> Optional[int]:
+        """Months over which the cost was minimised."""
+    @property
+    def total(self) -> Optional[Decimal]:
+        """What the plan commits to over its horizon, everything included."""
     @property
     def currency(self) -> str:
         """ISO 4217."""
@@ -77,7 +177,7 @@ class Plan:
         """What is paid at the start."""
     @property
     def objective(self) -> Decimal:
-        """What was minimised: a month's cost with its share of the set-up fees."""
+        """What was minimised: of cost a month with its share of the set-up fees; see ``objective_measure`` for others."""
     @property
     def bound(self) -> Decimal:
         """No plan is below it, proven."""
@@ -87,21 +187,39 @@ class Plan:
     @property
     def is_optimal(self) -> bool:
         """Whether the plan is proven to be the best."""
-    def _repr_html_(self) -> str: ...
+    def _repr_html_(self) -> str:
+        """The table of str(), for notebooks."""
     def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Lease]: ...
+    @overload
+    def __getitem__(self, at: int, /) -> Lease: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> list[Lease]: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class Order:
-    """The durable purchase of a plan, as it was when this object was made."""
+    """The durable purchase of a plan, as it was when this object was made. It can be compared and pickled."""
 
+    @classmethod
+    def from_json(cls, text: str) -> Order:
+        """Reads an order that to_json() wrote.
+
+        Raises:
+            DocumentError: The text is not an order.
+        """
     @property
     def id(self) -> str:
         """The order's id, a UUID."""
     @property
-    def state(self) -> str:
-        """accepted, provisioning, committed, changing, compensating, ended, failed, refused, stuck or abandoned."""
+    def state(self) -> OrderState:
+        """How far it is; ``OrderState`` is a str, so that ``order.state == "committed"`` may be asked."""
+    @property
+    def created(self) -> datetime:
+        """When it was accepted."""
     @property
     def is_committed(self) -> bool:
         """Whether all services exist."""
@@ -118,8 +236,8 @@ class Order:
     def once(self) -> Optional[Decimal]:
         """What was paid at the start, at the prices that were last checked."""
     @property
-    def services(self) -> list[documents.Service]:
-        """Services that the order has made and still has: dicts with ``provider``, ``id``, ``sku``, ``status``, ``attributes`` and more."""
+    def services(self) -> list[Service]:
+        """Services that the order has made and still has, each with its provider, id, status and attributes."""
     @property
     def sold_out(self) -> set[str]:
         """Offers that could not be had: pass them to compose(exclude=…) and buy the new plan."""
@@ -127,6 +245,12 @@ class Order:
         """The order with its steps and services as JSON text."""
     def to_dict(self) -> documents.Order:
         """The same as a dict."""
+    def _repr_html_(self) -> str:
+        """The table of str(), for notebooks."""
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class Events:
@@ -155,16 +279,13 @@ class Access:
     def __contains__(self, name: str) -> bool: ...
 
 @final
-class Timeline:
-    """What has happened to an order, in words: ``str()`` has a head line and one line for each event."""
-
-    def to_dict(self) -> documents.Timeline:
-        """``fulcrum-timeline/1``: order, state, start, and entries with at, since_start_ms, subject, text."""
-    def __len__(self) -> int: ...
-
-@final
 class Federation:
     """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them.
+
+        >>> from fulcrum_market import examples
+        >>> with examples.market() as market:
+        ...     print(len(market.offers(kind="machine", vcpu=2)) > 10)
+        True
 
     It belongs to the process that opened it: in a forked child its methods raise HostError, and the child opens one of its
     own.
@@ -196,12 +317,12 @@ class Federation:
         *,
         sku: Optional[str] = None,
         settings: Optional[dict[str, Any]] = None,
-        timeout: float = 60.0,
+        timeout: Optional[_Time] = None,
     ) -> dict[str, Any]:
         """Runs the conformance suite at a provider: ``checks`` with name and outcome, ``is_passed``, and all as ``text``.
 
         With a ``sku`` it is bought a few times and ended again; at a real cloud that costs money. One list or operation may
-        take ``timeout`` seconds.
+        take ``timeout`` seconds, 60 unless said.
 
         Raises:
             DocumentError: There is no such provider, or it does not sell the SKU.
@@ -218,6 +339,41 @@ class Federation:
     @property
     def catalogue(self) -> Catalogue:
         """The present catalogue; empty before the first refresh()."""
+    def offers(
+        self,
+        *,
+        kind: Union[str, Iterable[str], None] = None,
+        provider: Union[str, Iterable[str], None] = None,
+        sku: Union[str, Iterable[str], None] = None,
+        region: Union[str, Iterable[str], None] = None,
+        country: Union[str, Iterable[str], None] = None,
+        vcpu: Union[Decimal, float, str, None] = None,
+        memory: Optional[str] = None,
+        disk: Optional[str] = None,
+        gpu: Optional[int] = None,
+        attributes: Optional[dict[str, str]] = None,
+        where: Optional[_Document] = None,
+        currency: Optional[str] = None,
+        max_monthly: Union[Decimal, float, str, None] = None,
+        max_age: Union[timedelta, int, None] = None,
+        sort: Optional[Literal["price", "id"]] = None,
+        first_per: Optional[Literal["provider", "region", "zone", "country"]] = None,
+        offset: Optional[int] = None,
+        limit: Optional[int] = None,
+    ) -> Offers:
+        """Offers of the present catalogue; as Catalogue.offers().
+
+        Raises:
+            ValueError: A size, an amount or a word is not one.
+            DocumentError: ``where`` is wrong; the text has path and line.
+        """
+    def metrics(self) -> list[Metric]:
+        """The library's counters and times of this process, of all its federations: orders by state, failed attempts, calls
+        to providers, writes of the ledger. Nothing in it names an order or a customer.
+
+        Raises:
+            ValueError: The federation is closed.
+        """
     def settings_schema(self, provider: str, kind: str) -> dict[str, Any]:
         """The JSON Schema of the settings that a provider takes with a kind of product, such as ``"machine"``.
 
@@ -234,25 +390,30 @@ class Federation:
         self,
         blueprint: _Document,
         *,
-        timeout: Optional[float] = None,
+        timeout: Optional[_Time] = None,
         gap_percent: Union[Decimal, float, str, None] = None,
         threads: int = 1,
-        exclude: Optional[Iterable[str]] = None,
+        exclude: Optional[Iterable[_Offer]] = None,
         exclude_providers: Optional[Iterable[str]] = None,
         offers: Optional[Literal["orderable", "all"]] = None,
-        progress: Optional[_Progress] = None,
+        progress: Union[_Progress, _Bar, bool, None] = None,
     ) -> Plan:
-        """The cheapest plan. After ``timeout`` seconds the best so far, or StoppedError.
+        """The cheapest plan. After ``timeout`` (seconds, or a timedelta) the best so far, or StoppedError.
+
+            >>> plan = market.compose({"name": "app", "components": {"web": {"vcpu": 2, "memory_mib": 4096, "replicas": 2}}})
+            >>> plan.is_optimal, sum(lease.monthly for lease in plan) == plan.monthly
+            (True, True)
 
         Searches on so many ``threads``, up to 64; for the same number the answer is the same each time. A plan uses only
         offers that can be ordered, if any configured provider sells; ``offers="all"`` compares those of tables, too.
 
         ``progress`` is called now and then on this thread; if it returns False the best so far is the answer, and an
-        exception in it ends the search and comes out here.
+        exception in it ends the search and comes out here. It may also be ``tqdm`` or a bar of it; True draws one in a
+        terminal or a notebook where tqdm is installed, and nothing elsewhere.
 
         Raises:
             DocumentError: The blueprint is wrong; the text has path and line.
-            InfeasibleError: Nothing fits; ``conditions`` are those that clash.
+            InfeasibleError: Nothing fits; the error has the ``conditions`` that clash, the ``ways_out`` and the ``cheapest`` price.
             StoppedError: The time was over before a plan was found.
         """
     def explain(
@@ -260,11 +421,16 @@ class Federation:
         blueprint: _Document,
         plan: Plan,
         *,
-        timeout: Optional[float] = None,
-        progress: Optional[_Progress] = None,
-    ) -> documents.Explanation:
+        timeout: Optional[_Time] = None,
+        progress: Union[_Progress, _Bar, bool, None] = None,
+    ) -> Explanation:
         """Why a plan is as it is: ``binding`` (what each condition costs), ``runners_up`` (the best plan without each
-        provider), ``entries`` (at what discount another provider would get in), and all of it as ``text``.
+        provider), ``entry_discounts`` (at what discount another provider would get in); ``str()`` says it in words.
+
+            >>> app = {"name": "app", "components": {"web": {"vcpu": 2}}, "where": {"countries": {"allow": ["FI"]}}}
+            >>> said = market.explain(app, market.compose(app), timeout=30)
+            >>> [runner_up.without for runner_up in said.runners_up] == [market.compose(app)[0].provider]
+            True
 
         Raises:
             ComposeError: The plan is not one of this blueprint over the present catalogue.
@@ -273,28 +439,34 @@ class Federation:
         self,
         blueprint: _Document,
         plan: Plan,
-        offer: str,
+        offer: _Offer,
         *,
-        timeout: Optional[float] = None,
-        progress: Optional[_Progress] = None,
-    ) -> documents.Rejection:
+        timeout: Optional[_Time] = None,
+        progress: Union[_Progress, _Bar, bool, None] = None,
+    ) -> Rejection:
         """Why an offer is not in a plan: ``reasons``, and how much ``more`` the best plan with it costs.
 
         Raises:
             ComposeError: The plan is not one of this blueprint over the present catalogue.
             ValueError: ``offer`` is not an offer's id.
+            TypeError: It is neither text, nor an offer, nor a lease.
         """
     def pareto(
         self,
         blueprint: _Document,
-        measures: tuple[str, str],
+        measures: Sequence[str],
         *,
         step: Union[Decimal, float, str, None] = None,
-        timeout: Optional[float] = None,
-        progress: Optional[_Progress] = None,
-    ) -> list[Plan]:
+        timeout: Optional[_Time] = None,
+        progress: Union[_Progress, _Bar, bool, None] = None,
+    ) -> Frontier:
         """All trade-offs between two measures such as ``("cost", "carbon")``, from the best in the first to the best in
-        the second, at least ``step`` apart in the second.
+        the second, at least ``step`` apart in the second. Where ``is_complete`` of the answer is False, there may be more.
+
+            >>> app = {"name": "app", "components": {"web": {"vcpu": 2, "replicas": 2}}}
+            >>> frontier = market.pareto(app, ["cost", "providers"])
+            >>> frontier.is_complete, len(frontier)
+            (True, 1)
 
         Raises:
             InfeasibleError: Nothing fits.
@@ -305,11 +477,18 @@ class Federation:
         plan: Plan,
         policy: Optional[_Document] = None,
         *,
-        id: Optional[str] = None,
+        id: Optional[_Id] = None,
         approved: Optional[str] = None,
     ) -> Order:
         """Buys all of a plan or nothing. With an ``id`` repeating the call is safe; ``approved`` is what
         ``Plan.approval_digest`` said of the plan and policy that somebody has approved: nothing else is bought.
+
+            >>> plan = market.compose({"name": "app", "components": {"web": {"vcpu": 2}}})
+            >>> order = market.purchase(plan, approved=plan.approval_digest())
+            >>> order.state
+            OrderState.COMMITTED
+            >>> market.cancel(order).state == "ended"
+            True
 
         Raises:
             PurchaseError: The plan is refused before anything is bought, such as one that ``approved`` does not name.
@@ -333,7 +512,7 @@ class Federation:
         plan: Plan,
         policy: Optional[_Document] = None,
         *,
-        id: Optional[str] = None,
+        id: Optional[_Id] = None,
         approved: Optional[str] = None,
     ) -> Order:
         """Writes an order down without buying yet; see drive().
@@ -343,7 +522,7 @@ class Federation:
             DocumentError: The policy is wrong.
             LedgerError: The ledger failed.
         """
-    def drive(self, id: str) -> Order:
+    def drive(self, id: _Id) -> Order:
         """Drives an order until it is final, and returns it.
 
         Raises:
@@ -355,35 +534,35 @@ class Federation:
         Raises:
             LedgerError: The ledger failed.
         """
-    def cancel(self, id: str, *, who: Optional[str] = None, why: Optional[str] = None) -> Order:
+    def cancel(self, id: _Id, *, who: Optional[str] = None, why: Optional[str] = None) -> Order:
         """Ends all services of an order, or stops one that is under way.
 
         Raises:
             OrderNotFoundError: The ledger has no such order.
             PurchaseError: ``who`` or ``why`` is empty while the other one is given.
         """
-    def retry(self, id: str, *, who: str, why: str) -> Order:
+    def retry(self, id: _Id, *, who: str, why: str) -> Order:
         """Tries once more to undo a stuck order; ``who`` and ``why`` are recorded.
 
         Raises:
             OrderNotFoundError: The ledger has no such order.
             PurchaseError: The order is not stuck, or ``who`` or ``why`` is empty.
         """
-    def abandon(self, id: str, *, who: str, why: str) -> Order:
+    def abandon(self, id: _Id, *, who: str, why: str) -> Order:
         """Gives a stuck order up, though something of it may be left at a provider and cost money.
 
         Raises:
             OrderNotFoundError: The ledger has no such order.
             PurchaseError: The order is not stuck, or ``who`` or ``why`` is empty.
         """
-    def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Order:
+    def settle(self, id: _Id, step: int, *, who: str, why: str, evidence: str) -> Order:
         """Says that nothing is left of a stuck step, and by which evidence; with the last one the order is over.
 
         Raises:
             OrderNotFoundError: The ledger has no such order.
             PurchaseError: The step is not stuck, or ``who``, ``why`` or ``evidence`` is empty.
         """
-    def act(self, id: str, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str) -> Order:
+    def act(self, id: _Id, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str) -> Order:
         """Does something to one service of a committed order: ``"start"``, ``"stop"``, ``{"resize": {"sku": "…"}}`` or
         ``{"other": {"name": "…"}}``. What is as wanted already is left alone. If the provider refuses, the order's
         reason says so.
@@ -393,14 +572,14 @@ class Federation:
             PurchaseError: The step has no service, its provider cannot do that, or ``who`` or ``why`` is empty.
             DocumentError: The action is not one of these.
         """
-    def release(self, id: str, step: int, *, who: str, why: str) -> Order:
+    def release(self, id: _Id, step: int, *, who: str, why: str) -> Order:
         """Ends one service of a committed order; with the last one the order is over.
 
         Raises:
             OrderNotFoundError: The ledger has no such order.
             PurchaseError: The step has no service, or ``who`` or ``why`` is empty.
         """
-    def serve(self, *, concurrency: int = 16, timeout: Optional[float] = None) -> None:
+    def serve(self, *, concurrency: int = 16, timeout: Optional[_Time] = None) -> None:
         """Drives whatever orders wait in the ledger, side by side with other hosts, ``concurrency`` at a time, for ``timeout`` seconds or
         until Ctrl-C. What is under way then is left as it is, for another host or a later run.
         """
@@ -409,34 +588,40 @@ class Federation:
         *,
         state: Optional[str] = None,
         unfinished: bool = False,
-        before: Optional[str] = None,
+        since: Optional[datetime] = None,
+        before: Optional[_Id] = None,
         limit: int = 100,
     ) -> list[Order]:
         """One page of the ledger's orders, newest first, at most 1,000.
 
+            >>> from datetime import datetime, timedelta, timezone
+            >>> market.orders(state="stuck", since=datetime.now(timezone.utc) - timedelta(days=7))
+            []
+
         Args:
             state: Only orders in this state, such as ``"stuck"``.
             unfinished: Only orders with which a host has something to do.
+            since: Only orders that were accepted in this second or later.
             before: The id of the last order of the page before.
 
         Raises:
             LedgerError: The ledger failed.
-            ValueError: There is no such state, or ``before`` is not an order's id.
+            ValueError: There is no such state, ``before`` is not an order's id, or ``since`` has no time zone.
         """
-    def order(self, id: str) -> Optional[Order]:
+    def order(self, id: _Id) -> Optional[Order]:
         """An order as it is in the ledger; None if it is not there.
 
         Raises:
             LedgerError: The ledger failed.
             ValueError: ``id`` is not an order's id.
         """
-    def events(self, id: str) -> list[documents.OrderEvent]:
+    def events(self, id: _Id) -> list[documents.OrderEvent]:
         """What has happened to an order so far, oldest first; see follow().
 
         Raises:
             LedgerError: The ledger failed.
         """
-    def follow(self, id: str) -> Events:
+    def follow(self, id: _Id) -> Events:
         """The order's events, those of the past first, then as they happen, until it is final.
 
         Raises:
@@ -458,11 +643,11 @@ class Federation:
         """
     def reconcile_every(
         self,
-        interval: float,
+        interval: _Time,
         report: Callable[[Union[documents.Reconciliation, FulcrumError]], object],
         *,
         repair: Optional[_Document] = None,
-        timeout: Optional[float] = None,
+        timeout: Optional[_Time] = None,
     ) -> None:
         """Reconciles at once and then again ``interval`` seconds after each end, for ``timeout`` seconds or until Ctrl-C.
 
@@ -471,7 +656,7 @@ class Federation:
         Raises:
             DocumentError: ``repair`` is wrong.
         """
-    def export(self, id: str) -> documents.OrderArchive:
+    def export(self, id: _Id) -> documents.OrderArchive:
         """An order with all that ever happened to it, as a document that proves itself; see verify_archive().
 
         Raises:
@@ -485,7 +670,7 @@ class Federation:
             ValueError: ``before`` has no time zone.
             LedgerError: The ledger failed.
         """
-    def access(self, id: str, step: int) -> Access:
+    def access(self, id: _Id, step: int) -> Access:
         """What opens the service of a step, such as the user name and the password of a database.
 
         Nothing of it is recorded; it is the same when it is asked for again.
@@ -495,14 +680,20 @@ class Federation:
             PurchaseError: The step has no service.
             ProviderError: The provider has nothing of the kind, or does not answer.
         """
-    def timeline(self, id: str) -> Timeline:
+    def timeline(self, id: _Id) -> Timeline:
         """What has happened to an order so far, in words for people.
 
         Raises:
             OrderNotFoundError: The ledger has no such order.
         """
+    def close(self) -> None:
+        """Lets go of the ledger and the providers' connections. What is under way goes on to its end; later calls are refused.
+        ``with`` closes too.
+        """
+    def __enter__(self) -> Federation: ...
+    def __exit__(self, *_exception: object) -> None: ...
     def deliver(
-        self, consumer: str, sink: Callable[[list[documents.OrderEvent]], object], *, timeout: Optional[float] = None
+        self, consumer: str, sink: Callable[[list[documents.OrderEvent]], object], *, timeout: Optional[_Time] = None
     ) -> None:
         """Gives the events of all orders to ``sink``, in batches and in order, for ``timeout`` seconds or until Ctrl-C.
 
@@ -527,14 +718,14 @@ class AsyncFederation:
         providers: Optional[Sequence[Provider]] = None,
         reach: Optional[_Document] = None,
     ) -> Coroutine[Any, Any, AsyncFederation]:
-        """Opens a federation, as Federation() does."""
+        """As Federation()."""
     def run_conformance(
         self,
         provider: str,
         *,
         sku: Optional[str] = None,
         settings: Optional[dict[str, Any]] = None,
-        timeout: float = 60.0,
+        timeout: Optional[_Time] = None,
     ) -> Coroutine[Any, Any, dict[str, Any]]:
         """As Federation.run_conformance()."""
     @classmethod
@@ -543,6 +734,36 @@ class AsyncFederation:
     @property
     def catalogue(self) -> Catalogue:
         """As Federation.catalogue."""
+    def offers(
+        self,
+        *,
+        kind: Union[str, Iterable[str], None] = None,
+        provider: Union[str, Iterable[str], None] = None,
+        sku: Union[str, Iterable[str], None] = None,
+        region: Union[str, Iterable[str], None] = None,
+        country: Union[str, Iterable[str], None] = None,
+        vcpu: Union[Decimal, float, str, None] = None,
+        memory: Optional[str] = None,
+        disk: Optional[str] = None,
+        gpu: Optional[int] = None,
+        attributes: Optional[dict[str, str]] = None,
+        where: Optional[_Document] = None,
+        currency: Optional[str] = None,
+        max_monthly: Union[Decimal, float, str, None] = None,
+        max_age: Union[timedelta, int, None] = None,
+        sort: Optional[Literal["price", "id"]] = None,
+        first_per: Optional[Literal["provider", "region", "zone", "country"]] = None,
+        offset: Optional[int] = None,
+        limit: Optional[int] = None,
+    ) -> Offers:
+        """As Federation.offers(), which waits for nothing.
+
+        Raises:
+            ValueError: A size, an amount or a word is not one.
+            DocumentError: ``where`` is wrong; the text has path and line.
+        """
+    def metrics(self) -> list[Metric]:
+        """As Federation.metrics(), which waits for nothing."""
     def settings_schema(self, provider: str, kind: str) -> dict[str, Any]:
         """As Federation.settings_schema()."""
     @property
@@ -554,13 +775,13 @@ class AsyncFederation:
         self,
         blueprint: _Document,
         *,
-        timeout: Optional[float] = None,
+        timeout: Optional[_Time] = None,
         gap_percent: Union[Decimal, float, str, None] = None,
         threads: int = 1,
-        exclude: Optional[Iterable[str]] = None,
+        exclude: Optional[Iterable[_Offer]] = None,
         exclude_providers: Optional[Iterable[str]] = None,
         offers: Optional[Literal["orderable", "all"]] = None,
-        progress: Optional[_Progress] = None,
+        progress: Union[_Progress, _Bar, bool, None] = None,
     ) -> Coroutine[Any, Any, Plan]:
         """As Federation.compose. ``progress`` is a plain function, called on a thread of the library's: to touch what
         belongs to the event loop, hand it over with ``loop.call_soon_threadsafe``. Cancelling ends the search.
@@ -570,36 +791,36 @@ class AsyncFederation:
         blueprint: _Document,
         plan: Plan,
         *,
-        timeout: Optional[float] = None,
-        progress: Optional[_Progress] = None,
-    ) -> Coroutine[Any, Any, documents.Explanation]:
+        timeout: Optional[_Time] = None,
+        progress: Union[_Progress, _Bar, bool, None] = None,
+    ) -> Coroutine[Any, Any, Explanation]:
         """As Federation.explain()."""
     def why_not(
         self,
         blueprint: _Document,
         plan: Plan,
-        offer: str,
+        offer: _Offer,
         *,
-        timeout: Optional[float] = None,
-        progress: Optional[_Progress] = None,
-    ) -> Coroutine[Any, Any, documents.Rejection]:
+        timeout: Optional[_Time] = None,
+        progress: Union[_Progress, _Bar, bool, None] = None,
+    ) -> Coroutine[Any, Any, Rejection]:
         """As Federation.why_not()."""
     def pareto(
         self,
         blueprint: _Document,
-        measures: tuple[str, str],
+        measures: Sequence[str],
         *,
         step: Union[Decimal, float, str, None] = None,
-        timeout: Optional[float] = None,
-        progress: Optional[_Progress] = None,
-    ) -> Coroutine[Any, Any, list[Plan]]:
+        timeout: Optional[_Time] = None,
+        progress: Union[_Progress, _Bar, bool, None] = None,
+    ) -> Coroutine[Any, Any, Frontier]:
         """As Federation.pareto()."""
     def purchase(
         self,
         plan: Plan,
         policy: Optional[_Document] = None,
         *,
-        id: Optional[str] = None,
+        id: Optional[_Id] = None,
         approved: Optional[str] = None,
     ) -> Coroutine[Any, Any, Order]:
         """As Federation.purchase()."""
@@ -610,46 +831,47 @@ class AsyncFederation:
         plan: Plan,
         policy: Optional[_Document] = None,
         *,
-        id: Optional[str] = None,
+        id: Optional[_Id] = None,
         approved: Optional[str] = None,
     ) -> Coroutine[Any, Any, Order]:
         """As Federation.accept()."""
-    def drive(self, id: str) -> Coroutine[Any, Any, Order]:
+    def drive(self, id: _Id) -> Coroutine[Any, Any, Order]:
         """As Federation.drive()."""
     def resume(self) -> Coroutine[Any, Any, list[Order]]:
         """As Federation.resume()."""
     def cancel(
-        self, id: str, *, who: Optional[str] = None, why: Optional[str] = None
+        self, id: _Id, *, who: Optional[str] = None, why: Optional[str] = None
     ) -> Coroutine[Any, Any, Order]:
         """As Federation.cancel()."""
-    def retry(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
+    def retry(self, id: _Id, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
         """As Federation.retry()."""
-    def abandon(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
+    def abandon(self, id: _Id, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
         """As Federation.abandon()."""
-    def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Coroutine[Any, Any, Order]:
+    def settle(self, id: _Id, step: int, *, who: str, why: str, evidence: str) -> Coroutine[Any, Any, Order]:
         """As Federation.settle()."""
     def act(
-        self, id: str, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str
+        self, id: _Id, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str
     ) -> Coroutine[Any, Any, Order]:
         """As Federation.act()."""
-    def release(self, id: str, step: int, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
+    def release(self, id: _Id, step: int, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
         """As Federation.release()."""
-    def serve(self, *, concurrency: int = 16, timeout: Optional[float] = None) -> Coroutine[Any, Any, None]:
+    def serve(self, *, concurrency: int = 16, timeout: Optional[_Time] = None) -> Coroutine[Any, Any, None]:
         """As Federation.serve()."""
     def orders(
         self,
         *,
         state: Optional[str] = None,
         unfinished: bool = False,
-        before: Optional[str] = None,
+        since: Optional[datetime] = None,
+        before: Optional[_Id] = None,
         limit: int = 100,
     ) -> Coroutine[Any, Any, list[Order]]:
         """As Federation.orders()."""
-    def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]:
+    def order(self, id: _Id) -> Coroutine[Any, Any, Optional[Order]]:
         """As Federation.order()."""
-    def events(self, id: str) -> Coroutine[Any, Any, list[documents.OrderEvent]]:
+    def events(self, id: _Id) -> Coroutine[Any, Any, list[documents.OrderEvent]]:
         """As Federation.events()."""
-    def follow(self, id: str) -> Events:
+    def follow(self, id: _Id) -> Events:
         """The order's events, those of the past first, then as they happen, until it is final.
 
         The first one that is awaited raises OrderNotFoundError if the ledger has no such order by then.
@@ -658,25 +880,29 @@ class AsyncFederation:
         """As Federation.reconcile()."""
     def reconcile_every(
         self,
-        interval: float,
+        interval: _Time,
         report: Callable[[Union[documents.Reconciliation, FulcrumError]], object],
         *,
         repair: Optional[_Document] = None,
-        timeout: Optional[float] = None,
+        timeout: Optional[_Time] = None,
     ) -> Coroutine[Any, Any, None]:
         """As Federation.reconcile_every. ``report`` is a plain function, called on a thread of the library's: to touch what
         belongs to the event loop, hand it over with ``loop.call_soon_threadsafe``. Cancelling ends it.
         """
-    def export(self, id: str) -> Coroutine[Any, Any, documents.OrderArchive]:
+    def export(self, id: _Id) -> Coroutine[Any, Any, documents.OrderArchive]:
         """As Federation.export()."""
     def forget(self, before: datetime) -> Coroutine[Any, Any, int]:
         """As Federation.forget()."""
-    def access(self, id: str, step: int) -> Coroutine[Any, Any, Access]:
+    def access(self, id: _Id, step: int) -> Coroutine[Any, Any, Access]:
         """As Federation.access()."""
-    def timeline(self, id: str) -> Coroutine[Any, Any, Timeline]:
+    def timeline(self, id: _Id) -> Coroutine[Any, Any, Timeline]:
         """As Federation.timeline()."""
+    def close(self) -> Coroutine[Any, Any, None]:
+        """As Federation.close(); ``async with`` closes too."""
+    def __aenter__(self) -> Coroutine[Any, Any, AsyncFederation]: ...
+    def __aexit__(self, *_exception: object) -> Coroutine[Any, Any, None]: ...
     def deliver(
-        self, consumer: str, sink: Callable[[list[documents.OrderEvent]], object], *, timeout: Optional[float] = None
+        self, consumer: str, sink: Callable[[list[documents.OrderEvent]], object], *, timeout: Optional[_Time] = None
     ) -> Coroutine[Any, Any, None]:
         """As Federation.deliver. ``sink`` is a coroutine function, run in the present event loop, or a plain function,
         called on a thread of the library's. Cancelling ends it, and a coroutine of ``sink``; that batch comes again.

@@ -7,6 +7,7 @@ that is no Python, which ends the process.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import threading
@@ -20,6 +21,7 @@ class _Reply(typing.Protocol):
     def tell(self, value: typing.Any, error: typing.Optional[BaseException]) -> None: ...
 
 
+_LOG = logging.getLogger("fulcrum_market")
 _Function = typing.Callable[..., typing.Any]
 _Inbox = typing.Any  # A queue.SimpleQueue of what is to be called, with what, and who is told.
 
@@ -93,6 +95,17 @@ def deliver_events(sink: _Function, sinks: typing.Optional[Sinks], events: typin
         answer.close()
         raise TypeError("sink: a coroutine needs an AsyncFederation")
     sinks.run(answer)
+
+
+def write_logs(events: typing.List[typing.Tuple[int, str, float, typing.Dict[str, str]]], lost: int) -> None:
+    """Hands the library's events to the logger, with their own time, and their fields as ``record.fulcrum``."""
+    for level, message, at, fields in events:
+        if _LOG.isEnabledFor(level):
+            record = _LOG.makeRecord(_LOG.name, level, "fulcrum_market", 0, message, (), None, extra={"fulcrum": fields})
+            record.created, record.msecs = at, at % 1 * 1000
+            _LOG.handle(record)
+    if lost:
+        _LOG.warning("%d events were lost, as they came faster than they could be written", lost)
 
 
 def _refuse_coroutine(what: str, answer: typing.Any) -> None:

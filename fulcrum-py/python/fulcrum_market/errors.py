@@ -6,7 +6,12 @@ itself and the process that it is in.
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from decimal import Decimal
 from typing import Optional, Tuple
+
+from fulcrum_market._record import Record
 
 
 class FulcrumError(Exception):
@@ -88,10 +93,33 @@ class ComposeError(FulcrumError):
     """There is no plan."""
 
 
-class InfeasibleError(ComposeError, ValueError):
-    """Nothing fits; ``conditions`` are those of the blueprint that clash."""
+@dataclasses.dataclass(frozen=True)
+class WayOut(Record):
+    """One condition to give up, and the best plan without it."""
 
+    condition: str
+    #: What is minimised, of that plan: where it is cost, a month with its share of the set-up fees.
+    objective: Decimal
+    #: Whether that plan is proven to be the best.
+    is_proven: bool
+
+
+class InfeasibleError(ComposeError, ValueError):
+    """Nothing fits."""
+
+    #: Those of the blueprint that clash, such as ``constraints[2].spread: …``.
     conditions: list[str]
+    #: Whether each of them was shown to be necessary; False if the search was stopped early.
+    is_minimal: bool
+    #: A cause that can be named at once, or what the cheapest plan costs beside the budget.
+    hint: str | None
+    #: Single conditions whose removal leaves a plan, the best first.
+    ways_out: tuple[WayOut, ...]
+
+    @property
+    def cheapest(self) -> Decimal | None:
+        """What the cheapest plan costs a month, with its share of the set-up fees, if only the budget is in its way; else None."""
+        return next((way.objective for way in self.ways_out if way.condition.startswith("budget: ")), None)
 
 
 class StoppedError(ComposeError, TimeoutError):
@@ -160,12 +188,15 @@ _Circumstances = Tuple[Optional[str], Optional[str], Optional[str], Optional[boo
 
 
 def _make(
-    code: int, message: str, conditions: list[str], circumstances: _Circumstances = (None, None, None, None)
+    code: int, message: str, conflict: str | None, circumstances: _Circumstances = (None, None, None, None)
 ) -> FulcrumError:
     kind = _BY_CODE.get(code) or _BY_HUNDRED.get(code // 100, FulcrumError)
     error = kind(message)
     error.code = code
     error.provider, error.call, error.request_id, error.retryable = circumstances
     if isinstance(error, InfeasibleError):
-        error.conditions = conditions
+        found = json.loads(conflict or "{}")
+        error.conditions, error.hint = found.get("conditions", []), found.get("hint")
+        error.is_minimal = found.get("is_minimal", False)
+        error.ways_out = tuple(map(WayOut._of, found.get("relaxations", [])))
     return error
