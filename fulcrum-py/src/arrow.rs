@@ -19,7 +19,7 @@ use pyo3::{
 use rust_decimal::Decimal;
 
 /// Digits of an amount, and those behind the point: micro-units.
-const MONEY: (u8, i8) = (38, 6);
+const MONEY_DIGITS: (u8, i8) = (38, 6);
 
 /// A stream of one batch: `columns` are names with the type of each, `rows` dicts. A field that a row lacks is null.
 #[guarded]
@@ -65,7 +65,7 @@ fn column(name: &str, kind: &str, rows: &[Bound<'_, PyDict>]) -> PyResult<ArrayR
         "flag" => Arc::new(BooleanArray::from(values(name, rows, |it| it.extract::<bool>())?)),
         "money" => {
             let amounts = Decimal128Array::from(values(name, rows, |it| micros(&it))?);
-            Arc::new(amounts.with_precision_and_scale(MONEY.0, MONEY.1).map_err(refuse)?)
+            Arc::new(amounts.with_precision_and_scale(MONEY_DIGITS.0, MONEY_DIGITS.1).map_err(refuse)?)
         }
         "day" => Arc::new(Date32Array::from(values(name, rows, |it| days(&it))?)),
         "map" => {

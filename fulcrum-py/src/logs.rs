@@ -36,10 +36,10 @@ use crate::{
 /// Events that wait for a handler at most; further ones are counted.
 const MAX_WAITING: usize = 10_000;
 /// Above all levels.
-const NOTHING: i32 = i32::MAX;
+const NO_LEVEL: i32 = i32::MAX;
 
 /// The least level that the logger takes, as it was last seen.
-static LEVEL: AtomicI32 = AtomicI32::new(NOTHING);
+static LEVEL: AtomicI32 = AtomicI32::new(NO_LEVEL);
 static IS_SCHEDULED: AtomicBool = AtomicBool::new(false);
 /// One for each generation of processes: a thread of the parent's may hold the lock that a forked child inherits.
 static WAITING: [Mutex<Waiting>; 8] = [const { Mutex::new(Waiting { events: Vec::new(), lost: 0 }) }; 8];
@@ -110,9 +110,9 @@ pub(crate) fn look(py: Python<'_>) {
     // Without a handler Python would write warnings to `stderr`, which is the host's.
     let level = logger.and_then(|logger| match logger.call_method0(py, "hasHandlers")?.extract(py)? {
         true => logger.call_method0(py, "getEffectiveLevel")?.extract(py),
-        false => Ok(NOTHING),
+        false => Ok(NO_LEVEL),
     });
-    LEVEL.store(level.unwrap_or(NOTHING), Ordering::Relaxed);
+    LEVEL.store(level.unwrap_or(NO_LEVEL), Ordering::Relaxed);
 }
 
 /// Gives the logger what waits, on this thread. What a handler raises is its own affair, as with each logger.

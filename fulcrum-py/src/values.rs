@@ -234,7 +234,7 @@ impl Plan {
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        reduce(slf.get_type(), slf.get().to_json(slf.py())?)
+        pickled(slf.get_type(), slf.get().to_json(slf.py())?)
     }
 
     fn __repr__(&self) -> String {
@@ -272,7 +272,7 @@ fn hash(digest: &str) -> isize {
 }
 
 /// How pickle makes it again: by `from_json` of its class.
-fn reduce<'py>(class: Bound<'py, PyType>, text: String) -> PyResult<Bound<'py, PyTuple>> {
+fn pickled<'py>(class: Bound<'py, PyType>, text: String) -> PyResult<Bound<'py, PyTuple>> {
     let py = class.py();
     (class.getattr("from_json")?, (text,)).into_pyobject(py)
 }
@@ -362,7 +362,7 @@ impl Order {
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        reduce(slf.get_type(), slf.get().to_json(slf.py())?)
+        pickled(slf.get_type(), slf.get().to_json(slf.py())?)
     }
 
     fn __repr__(&self) -> String {

@@ -61,14 +61,14 @@ impl fmt::Display for NoMatch {
 }
 
 /// Where a value stands among others: amounts that are nearer first, words by their number alone.
-type Ranked = (i64, String);
+type SortedValue = (i64, String);
 
 /// One condition of a query.
 struct Test<'a> {
     condition: String,
     asked: String,
     passes: Box<dyn Fn(OfferIx) -> bool + 'a>,
-    value: Box<dyn Fn(OfferIx) -> Ranked + 'a>,
+    value: Box<dyn Fn(OfferIx) -> SortedValue + 'a>,
 }
 
 fn words<T: ToString>(list: &[T]) -> String {
@@ -113,7 +113,7 @@ impl Catalogue {
                 nearest.push((ix, failed));
             }
         }
-        let mut found: BTreeMap<usize, BTreeMap<Ranked, usize>> = BTreeMap::new();
+        let mut found: BTreeMap<usize, BTreeMap<SortedValue, usize>> = BTreeMap::new();
         for (ix, failed) in &nearest {
             for at in failed {
                 let value = (tests[*at].value)(*ix);
@@ -180,7 +180,7 @@ impl Catalogue {
             let passes = Box::new(move |ix| self.failed_clause(ix, &alone) != Some(clause));
             tests.push(Test { condition: format!("where.{name}"), asked, passes, value });
         };
-        type Value<'a> = Box<dyn Fn(OfferIx) -> Ranked + 'a>;
+        type Value<'a> = Box<dyn Fn(OfferIx) -> SortedValue + 'a>;
         macro_rules! names {
             ($clause:ident, $value:expr) => {
                 if !filter.$clause.is_open() {

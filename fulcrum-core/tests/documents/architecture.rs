@@ -50,12 +50,14 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
 ];
 
 /// The only files of `compose` that may contain floats: they advise, and decide nothing.
-const ADVISERS: [&str; 11] = [
+const ADVISERS: [&str; 13] = [
     "compose::lp::simplex",
     "compose::bnb::pseudo_costs",
     "compose::colgen::separation",
     "compose::colgen::neighbourhood",
     "compose::colgen::branch_and_price",
+    "compose::colgen::branch_costs",
+    "compose::colgen::branch_rows",
     "compose::colgen::compact_lp",
     "compose::colgen::dive",
     "compose::lp::sparse",

@@ -348,7 +348,8 @@ fn judge(path: &str, source: &str, refused: &BTreeSet<String>) -> Vec<String> {
     for (number, line) in source.lines().enumerate() {
         let Some((kind, name, of)) = declared(line) else { continue };
         let place = format!("{path}:{}: {kind} {name}", number + 1);
-        if refused.contains(&plain(name)) {
+        // Python's own protocols have names like `__reduce__`.
+        if refused.contains(&plain(name)) && !name.starts_with("__") {
             wrong.push(format!("{place} is a word of our own; take the field's (docs/glossary.md)"));
         }
         if of.is_some_and(is_number) && !name.trim_matches('_').contains('_') && name.len() > 1 {

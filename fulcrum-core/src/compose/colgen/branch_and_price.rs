@@ -32,6 +32,9 @@ const WHOLE_TOLERANCE: f64 = 5e-3;
 /// How often conditions come to a part without fractions.
 const MAX_LEAF_TRIES: u32 = 20;
 
+/// The share of the tree's work that equals the dive's.
+pub(super) const SHARE_UNIT: u64 = 8;
+
 /// A part of the plans.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BranchNode {
@@ -57,6 +60,12 @@ pub(crate) struct BranchTree {
     pub(crate) leaves: Vec<BranchNode>,
     /// Plans that were found, which may break conditions.
     pub(crate) found: Vec<Leases>,
+}
+
+/// The tree, and a master of its own: both searches go on from where they were.
+pub(super) struct TreeSide<'p> {
+    pub(super) master: RestrictedMaster<'p>,
+    pub(super) tree: BranchTree,
 }
 
 impl BranchTree {

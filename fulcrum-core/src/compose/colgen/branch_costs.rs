@@ -21,7 +21,7 @@ pub(super) struct Side {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Gains {
+struct PseudoCost {
     sum: f64,
     count: f64,
 }
@@ -29,8 +29,8 @@ struct Gains {
 /// The gains of bounds, for each unit of distance, as parts of the whole cost.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BranchCosts {
-    by_key: FxHashMap<BranchKey, [Gains; 2]>,
-    all: Gains,
+    by_key: FxHashMap<BranchKey, [PseudoCost; 2]>,
+    all: PseudoCost,
 }
 
 impl BranchCosts {
@@ -50,7 +50,7 @@ impl BranchCosts {
 
     /// The gains that the two sides of a number with this fraction should have.
     pub(super) fn expected(&self, key: BranchKey, part: f64) -> [f64; 2] {
-        let mean = |gains: Gains| {
+        let mean = |gains: PseudoCost| {
             let known = if gains.count > 0.0 { gains } else { self.all };
             known.sum / known.count.max(1.0)
         };

@@ -9,9 +9,9 @@ use super::{
     row_pool::{BranchBounds, BranchKey},
 };
 use crate::compose::{
-    formulation::{ids::ComponentIx, problem::Problem},
+    formulation::problem::Problem,
     lp::sparse::{LpEnd, LpVar},
-    presolve::columns::{Column, ColumnId, ColumnSet},
+    presolve::columns::{ColumnId, ColumnSet},
 };
 
 /// Questions to the caller after which a probe ends.
@@ -55,7 +55,7 @@ impl CompactLp {
     ) -> Vec<(LpVar, f64)> {
         let (BranchKey::Count((one, ..)) | BranchKey::Pair(one, _)) = key;
         let of = |(id, _): &(ColumnId, u32)| {
-            let factor = branch_factor(problem, key, &column_set.columns[*id]);
+            let factor = key.factor(problem, &column_set.columns[*id]);
             (factor > 0).then_some((self.columns[*id], f64::from(factor)))
         };
         self.carriers[one].iter().filter_map(of).collect()
@@ -93,18 +93,5 @@ impl CompactLp {
         });
         self.lp.work += work;
         gains
-    }
-}
-
-/// What a lease of a column adds to a number of the plans.
-pub(super) fn branch_factor(problem: &Problem<'_>, key: BranchKey, column: &Column) -> u32 {
-    let count = |component: ComponentIx| {
-        column.members.iter().find(|(it, _)| *it == component).map_or(0, |(_, count)| *count)
-    };
-    match key {
-        BranchKey::Count((component, key, place)) => {
-            if problem.places.partition(key).place_of[column.class] == place { count(component) } else { 0 }
-        }
-        BranchKey::Pair(one, two) => u32::from(count(one) > 0 && count(two) > 0),
     }
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use super::{
-    branch_and_price::{BranchNode, BranchTree},
-    branch_rows::branch_factor,
+    branch_and_price::{BranchNode, SHARE_UNIT, TreeSide},
     dive::{DivePace, Leases},
     driver::ColumnGeneration,
     master::{MasterSolution, RestrictedMaster},
@@ -24,18 +23,10 @@ use crate::compose::{
     presolve::columns::Column,
 };
 
-/// The share of the tree's work that equals the dive's.
-pub(super) const SHARE_UNIT: u64 = 8;
 /// Work of the tree beside the shortest dives: some hundredths of a second.
 const MIN_TREE_WORK: u64 = 16 << 20;
 /// Nodes for a part without fractions, twice as many with each try.
 const LEAF_NODES: u64 = 100;
-
-/// The tree, and a master of its own: both searches go on from where they were.
-pub(super) struct TreeSide<'p> {
-    pub(super) master: RestrictedMaster<'p>,
-    pub(super) tree: BranchTree,
-}
 
 /// One of two searches that go on side by side.
 enum SearchPart<'s, 'p> {
@@ -142,8 +133,7 @@ impl ColumnGeneration<'_, '_> {
         };
         let mut mip = master.mip(&column_set, &mut interrupt)?;
         for (key, (low, high)) in &leaf.part {
-            let factor =
-                |(id, column)| (mip.leases[id], i64::from(branch_factor(self.problem, *key, column)));
+            let factor = |(id, column)| (mip.leases[id], i64::from(key.factor(self.problem, column)));
             let terms: Vec<(Var, i64)> = column_set.columns.iter().map(factor).collect();
             mip.add_row(Some(*low), Some(*high).filter(|high| *high < i64::MAX), terms);
         }

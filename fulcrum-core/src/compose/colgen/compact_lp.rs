@@ -12,10 +12,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{
-    branch_rows::branch_factor,
-    row_pool::{BranchKey, CountKey, Counted, RowPool},
-};
+use super::row_pool::{BranchKey, CountKey, Counted, RowPool};
 use crate::compose::{
     formulation::{ids::ComponentIx, problem::Problem},
     id_vec::{Id, IdVec},
@@ -149,7 +146,7 @@ impl CompactLp {
             *terms.entry(*row).or_default() += 1.0;
         }
         for (key, row) in &self.branches {
-            let factor = branch_factor(problem, *key, column);
+            let factor = key.factor(problem, column);
             if factor > 0 {
                 *terms.entry(*row).or_default() += f64::from(factor);
             }

@@ -15,9 +15,8 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use super::{
-    branch_and_price::BranchTree,
+    branch_and_price::{BranchTree, SHARE_UNIT, TreeSide},
     candidate_index::CandidateIndex,
-    closing::{SHARE_UNIT, TreeSide},
     dive::{DivePace, Leases},
     master::{MasterSolution, RestrictedMaster, distinct},
     neighbourhood::Neighbourhood,

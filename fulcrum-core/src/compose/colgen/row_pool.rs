@@ -38,6 +38,22 @@ pub(crate) enum BranchKey {
     Pair(ComponentIx, ComponentIx),
 }
 
+impl BranchKey {
+    /// What a lease of a column adds to it.
+    pub(crate) fn factor(self, problem: &Problem<'_>, column: &Column) -> u32 {
+        let count = |component: ComponentIx| {
+            column.members.iter().find(|(it, _)| *it == component).map_or(0, |(_, count)| *count)
+        };
+        match self {
+            Self::Count((component, key, place)) => {
+                let is_here = problem.places.partition(key).place_of[column.class] == place;
+                if is_here { count(component) } else { 0 }
+            }
+            Self::Pair(one, two) => u32::from(count(one) > 0 && count(two) > 0),
+        }
+    }
+}
+
 /// A part of the plans: for some of their numbers, at least and at most.
 pub(crate) type BranchBounds = BTreeMap<BranchKey, (i64, i64)>;
 

@@ -19,7 +19,7 @@ use crate::{
     provider::table::Table,
 };
 
-const COMPONENTS: usize = 6;
+const COMPONENT_COUNT: usize = 6;
 
 fn market(chance: &mut StdRng) -> Catalogue {
     let provider = json!({
@@ -50,7 +50,8 @@ fn blueprint(chance: &mut StdRng) -> Blueprint {
         let (memory_mib, disk_gib) = (1024 * chance.random_range(1..=6), chance.random_range(0..8));
         json!({ "vcpu": vcpu, "memory_mib": memory_mib, "disk_gib": disk_gib, "replicas": chance.random_range(1..=2) })
     };
-    let parts: serde_json::Map<_, _> = (0..COMPONENTS).map(|at| (format!("c{at}"), part(chance))).collect();
+    let parts: serde_json::Map<_, _> =
+        (0..COMPONENT_COUNT).map(|at| (format!("c{at}"), part(chance))).collect();
     let document = json!({ "name": "pairs", "components": parts,
         "constraints": [{ "share": "all" }, { "conflict": { "component": "c0", "with": ["c1"] } }] });
     Blueprint::from_json(&document.to_string()).expect("a blueprint")
@@ -103,8 +104,8 @@ fn pricing_finds_the_least_of_all_patterns_with_pairs_that_cost_and_pairs_that_a
         let dual_value = problem.components.ids().map(|_| worth(&mut chance)).collect();
         let mut duals = Duals::none(&problem);
         for _ in 0..chance.random_range(1..=4) {
-            let one = chance.random_range(0..COMPONENTS - 1);
-            let two = chance.random_range(one + 1..COMPONENTS);
+            let one = chance.random_range(0..COMPONENT_COUNT - 1);
+            let two = chance.random_range(one + 1..COMPONENT_COUNT);
             let dual = micros_to_scaled(chance.random_range(-30_000_000i64..30_000_000));
             duals.add_pair((ComponentIx::from_index(one), ComponentIx::from_index(two)), dual);
         }
