@@ -43,7 +43,13 @@ pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = value.py();
     if let Ok(text) = value.cast::<PyString>() {
         let text: String = text.extract()?;
-        return if names_file(&text) { read_file(py, Path::new(&text)) } else { Ok(text) };
+        if names_file(&text) {
+            let message = format!(
+                "a text that names a file is not read, as it may be a stranger's; write pathlib.Path({text:?})"
+            );
+            return Err(raise(DocumentError::at("", message)));
+        }
+        return Ok(text);
     }
     if value.is_instance_of::<PyDict>() || value.is_instance_of::<PyList>() {
         return json_of(value);

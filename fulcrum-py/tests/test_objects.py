@@ -169,13 +169,15 @@ def test_times_are_seconds_or_a_timedelta(market: fulcrum_market.Federation) -> 
             market.compose(SHOP, timeout=odd)  # type: ignore[arg-type]
 
 
-def test_a_line_that_names_a_file_is_a_path(market: fulcrum_market.Federation, tmp_path: Path) -> None:
+def test_a_text_never_names_a_file_and_a_path_does(market: fulcrum_market.Federation, tmp_path: Path) -> None:
     file = tmp_path / "shop.json"
     file.write_text(json.dumps(SHOP))
     plan = market.compose(SHOP)
-    assert market.compose(str(file)) == market.compose(file) == market.compose("shop.json") == plan
-    with pytest.raises(FileNotFoundError, match="shop.yaml"):
-        market.compose("shop.yaml")
+    assert market.compose(file) == plan
+    # A text may be a stranger's: no file is read that it names, and nothing of it is told.
+    for name in (str(file), "shop.yaml", "../shop.yml"):
+        with pytest.raises(fulcrum_market.DocumentError, match=r"pathlib\.Path"):
+            market.compose(name)
     for text in ('{"name": "x.yaml"', "name: x.json", "x\n.yaml", "[a.yml"):
         with pytest.raises(fulcrum_market.DocumentError):
             market.compose(text)

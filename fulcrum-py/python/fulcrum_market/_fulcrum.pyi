@@ -15,7 +15,7 @@ from .provider import Provider
 from .words import Measure, OrderState, StopReason
 
 _Path = Union[str, PathLike[str]]
-# YAML or JSON text, the path of such a file, or what it says. One line that ends in .yaml, .yml or .json is a path.
+# YAML or JSON text, a pathlib.Path of such a file, or what it says. A text never names a file.
 _Document = Union[str, PathLike[str], dict[str, Any]]
 # An order, its id, or a UUID that is to be its id.
 _Id = Union[str, UUID, "Order"]
