@@ -90,6 +90,7 @@ pub(crate) fn solve(
         rows: mip.row_lower.len() as u64,
         nodes: tree.nodes,
         pivots: tree.pivots,
+        inexact_pricing: 0,
     };
     match (tree.best, stop) {
         (Some((values, value)), stop) => {

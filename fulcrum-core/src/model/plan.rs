@@ -315,4 +315,11 @@ pub struct Statistics {
     pub nodes: u64,
     /// Steps of the simplex method.
     pub pivots: u64,
+    /// Pricing problems of column generation that ended at a limit: they count with a bound, which the proof allows for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub inexact_pricing: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

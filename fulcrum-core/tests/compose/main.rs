@@ -15,6 +15,7 @@ mod anytime;
 mod colgen;
 mod declared;
 mod explain;
+mod extremes;
 mod mutation;
 mod oracle;
 mod pairs;

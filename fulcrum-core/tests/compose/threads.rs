@@ -1,11 +1,14 @@
 //! Several threads prove what one proves, and say the same each time.
 
-use crate::support::{self, seed};
+use crate::{
+    packing,
+    support::{self, seed},
+};
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
-    compose::{ComposeOptions, Signal, compose},
+    compose::{ComposeOptions, Method, Signal, compose},
     model::{Blueprint, Charge, Offer, OfferKind, Plan, Resources, StopReason},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -78,6 +81,28 @@ fn prop_threads_prove_the_same_and_repeat_themselves() {
         assert!(first.bound <= alone.monthly && alone.monthly <= first.monthly);
     }
     assert!(shared > 0, "none was hard enough");
+}
+
+#[test]
+fn prop_threads_generate_the_same_columns_up_to_any_number_of_nodes() {
+    let seed = seed::seed();
+    let mut searched = 0;
+    for case in 0..6u64 {
+        let mut chance = StdRng::seed_from_u64(seed.wrapping_add(case));
+        let (market, application) = (packing::market(&mut chance), packing::application(&mut chance));
+        for max_nodes in [5, 40, 300] {
+            let [alone, two, three] = [1, 2, 3].map(|threads| {
+                let threads = NonZeroUsize::new(threads).expect("above zero");
+                let method = Method::OnDemand;
+                let options = ComposeOptions { threads, max_nodes, method, ..ComposeOptions::default() };
+                compose(&market, &application, &options, &mut |_| Signal::Continue)
+            });
+            assert_eq!(alone, two, "seed {seed}, case {case}, {max_nodes} nodes");
+            assert_eq!(alone, three, "seed {seed}, case {case}, {max_nodes} nodes");
+            searched += alone.map_or(0, |plan| plan.statistics.nodes);
+        }
+    }
+    assert!(searched > 100, "{searched}");
 }
 
 #[test]

@@ -1310,7 +1310,7 @@ class ReplicasMax(TypedDict, total=False):
 class _Resources(TypedDict):
     # GiB of disk.
     disk_gib: int
-    # Graphics processors.
+    # The number of graphics processors.
     gpu: int
     # MiB of main memory.
     memory_mib: int
@@ -1524,8 +1524,7 @@ class Stage(TypedDict):
     value: str
 
 
-# How much work a search was; counts only, so that plans stay comparable byte for byte.
-class Statistics(TypedDict):
+class _Statistics(TypedDict):
     # Offers that some component may use.
     eligible: int
     # Nodes of the search tree.
@@ -1540,6 +1539,12 @@ class Statistics(TypedDict):
     rows: int
     # Variables of the integer program.
     variables: int
+
+
+# How much work a search was; counts only, so that plans stay comparable byte for byte.
+class Statistics(_Statistics, total=False):
+    # Pricing problems of column generation that ended at a limit: they count with a bound, which the proof allows for.
+    inexact_pricing: int
 
 
 # The purchase of one lease.

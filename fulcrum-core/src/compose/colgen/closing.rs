@@ -89,7 +89,9 @@ impl ColumnGeneration<'_, '_> {
                 self.try_leases(master, &found)?;
             }
         }
-        self.close_leaves(side)
+        let closed = self.close_leaves(side);
+        self.inexact_beside = side.master.inexact;
+        closed
     }
 
     /// Takes the plans that the tree has found, and solves the parts that it does not split.

@@ -77,6 +77,8 @@ pub(super) struct ColumnGeneration<'p, 'w> {
     stop: Option<StopReason>,
     /// The work of the last dive.
     pub(super) dive_work: u64,
+    /// Inexact pricing problems of the tree's own master.
+    pub(super) inexact_beside: u64,
 }
 
 impl ColumnGeneration<'_, '_> {
@@ -192,7 +194,9 @@ impl ColumnGeneration<'_, '_> {
                 // First plans, then the bound.
                 if is_settled && side.is_none() && (failures > 1 || failures > 0 && self.is_near()) {
                     let tree = BranchTree::new(master.bound);
-                    side = Some(TreeSide { master: master.clone(), tree });
+                    let mut master = master.clone();
+                    master.inexact = 0;
+                    side = Some(TreeSide { master, tree });
                 }
                 let before = self.cutoff;
                 let stream = round * 1000 + step;
@@ -439,6 +443,7 @@ pub(crate) fn solve(
         pivots: 0,
         stop: None,
         dive_work: 0,
+        inexact_beside: 0,
     };
     match search.run(&mut master) {
         // A stopped search reports the best plan so far.
@@ -453,6 +458,7 @@ pub(crate) fn solve(
         rows: search.best.as_ref().map_or(0, |((mip, ..), _)| mip.row_lower.len() as u64),
         nodes: search.nodes,
         pivots: search.pivots,
+        inexact_pricing: master.inexact + search.inexact_beside,
     };
     let Some(((mip, column_set, values), value)) = search.best else {
         return match search.stop {
