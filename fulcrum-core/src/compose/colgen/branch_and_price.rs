@@ -2,11 +2,13 @@
 //! others, "Branch-and-price: column generation for solving huge integer programs", Operations Research 46(3), 1998).
 //!
 //! A node is followed by one of its parts while their bounds are near the least one, as the program is solved at once from there;
-//! then the node with the least bound comes. Plans come from dives.
+//! then the node with the least bound comes. Plans come from dives, and from parts without fractions.
 #![expect(
     clippy::float_arithmetic,
     reason = "a guess at where to split; bounds of nodes are computed from dual values in integers"
 )]
+
+use std::collections::BTreeMap;
 
 use super::{
     branch_costs::{BranchCosts, Side, score},
@@ -14,8 +16,6 @@ use super::{
     master::{MasterSolution, RestrictedMaster},
     row_pool::{BranchBounds, BranchKey, Counted},
 };
-use std::collections::BTreeMap;
-
 use crate::compose::{error::ComposeError, formulation::ids::ComponentIx, interrupt::InterruptCheck};
 
 /// Rounds of pricing of a node.
@@ -29,8 +29,8 @@ const MAX_PROBES: usize = 8;
 const PLUNGE_PART: i128 = 3;
 /// How far the leases of a plan may be from whole numbers: rows are a little wider than they are told.
 const WHOLE_TOLERANCE: f64 = 5e-3;
-/// How often conditions come to a part without fractions.
-const MAX_LEAF_TRIES: u32 = 20;
+/// How often conditions come to a part without fractions, or it is solved as a program.
+pub(super) const MAX_LEAF_TRIES: u32 = 20;
 
 /// The share of the tree's work that equals the dive's.
 pub(super) const SHARE_UNIT: u64 = 8;
@@ -139,11 +139,13 @@ impl BranchTree {
     ) -> Result<(), ComposeError> {
         let Some(mut node) = self.take(cutoff) else { return Ok(()) };
         master.set_branch(&node.part);
-        let solved = master.price_node(&node.part, node.bound, cutoff, interrupt);
-        let Some(bound) = solved? else {
-            // Stopped: the node stays.
-            self.open.push(node);
-            return Ok(());
+        let bound = match master.price_node(&node.part, node.bound, cutoff, interrupt) {
+            Ok(Some(bound)) => bound,
+            stopped => {
+                // The node stays.
+                self.open.push(node);
+                return stopped.map(|_| ());
+            }
         };
         if let Some(side) = node.side.take() {
             self.costs.add(side, (bound - node.bound) as f64);
@@ -191,11 +193,11 @@ impl BranchTree {
     }
 }
 
-/// Where to split: the replicas in a place, how many there are, and what both sides should gain.
+/// Where to split: the number, its value in the solution, and what both sides should gain.
 type Split = (BranchKey, f64, [f64; 2]);
 
 impl RestrictedMaster<'_> {
-    /// Bounds how many replicas of components stand in places.
+    /// Bounds the numbers of a part of the plans; all others are free.
     pub(super) fn set_branch(&mut self, bounds: &BranchBounds) {
         self.program.set_branch(self.problem, &self.column_set, bounds);
     }

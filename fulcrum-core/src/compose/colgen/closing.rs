@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use super::{
-    branch_and_price::{BranchNode, SHARE_UNIT, TreeSide},
+    branch_and_price::{BranchNode, MAX_LEAF_TRIES, SHARE_UNIT, TreeSide},
     dive::{DivePace, Leases},
     driver::ColumnGeneration,
     master::{MasterSolution, RestrictedMaster},
@@ -27,6 +27,7 @@ use crate::compose::{
 const MIN_TREE_WORK: u64 = 16 << 20;
 /// Nodes for a part without fractions, twice as many with each try.
 const LEAF_NODES: u64 = 100;
+const MAX_DOUBLINGS: u32 = 8;
 
 /// One of two searches that go on side by side.
 enum SearchPart<'s, 'p> {
@@ -121,6 +122,10 @@ impl ColumnGeneration<'_, '_> {
         TreeSide { master, tree }: &mut TreeSide<'_>,
         mut leaf: BranchNode,
     ) -> Result<(), ComposeError> {
+        if leaf.tries >= MAX_LEAF_TRIES {
+            tree.leaves.push(leaf);
+            return Ok(());
+        }
         let cutoff = self.cutoff;
         let mut should_continue = || self.should_continue();
         let mut interrupt = InterruptCheck::new(&mut should_continue);
@@ -129,6 +134,7 @@ impl ColumnGeneration<'_, '_> {
             Some(solution) => master.columns_within_gap(solution, cutoff, &mut interrupt)?,
             None => None,
         };
+        leaf.tries += 1;
         let Some(column_set) = column_set else {
             tree.leaves.push(leaf);
             return Ok(());
@@ -139,9 +145,8 @@ impl ColumnGeneration<'_, '_> {
             let terms: Vec<(Var, i64)> = column_set.columns.iter().map(factor).collect();
             mip.add_row(Some(*low), Some(*high).filter(|high| *high < i64::MAX), terms);
         }
-        leaf.tries += 1;
-        let outcome =
-            self.solve_mip(&mip, false, Goal::Best, LEAF_NODES << leaf.tries.min(20), Decimal::ZERO);
+        let max_nodes = LEAF_NODES << leaf.tries.min(MAX_DOUBLINGS);
+        let outcome = self.solve_mip(&mip, false, Goal::Best, max_nodes, Decimal::ZERO);
         let is_solved = outcome.stop.is_none();
         if !is_solved {
             leaf.bound = leaf.bound.max(outcome.bound);

@@ -238,7 +238,7 @@ impl ColumnGeneration<'_, '_> {
         Ok(())
     }
 
-    /// Makes a plan that is better the incumbent.
+    /// Makes a plan the incumbent, if there is one; it is better.
     pub(super) fn take(&mut self, mip: Mip, column_set: ColumnSet, found: Option<(Vec<i64>, i128)>) {
         if let Some((values, value)) = found {
             self.cutoff = value;
