@@ -110,7 +110,8 @@ int main(int argc, char **argv) {
     if (fulcrum_federation_timeline_text(federation, state.id, NUL, &text, &error)) return failed("timeline", error);
     printf("%s", fulcrum_text_data(text));
 
-    /* 7. Purchase once more, in the background. A main loop waits for fulcrum_events_fd() and fulcrum_task_fd(). */
+    /* 7. Purchase once more, in the background. */
+    /* A main loop waits for fulcrum_events_fd() and fulcrum_task_fd(). */
     if (fulcrum_federation_accept(federation, plan, NULL, 0, NULL, &second, &error)) return failed("accept", error);
     if (fulcrum_federation_follow(federation, fulcrum_order_id(second), NUL, &events, &error)) return failed("follow", error);
     if (fulcrum_federation_drive_start(federation, fulcrum_order_id(second), NUL, &task, &error)) return failed("drive", error);

@@ -29,8 +29,10 @@ def main() -> None:
     # 1. Open a federation.
     market = fulcrum_market.Federation(CONFIG)
 
-    # 2. Ask all providers for their offers.
+    # 2. Ask all providers for their offers, and look at the cheapest of some.
     market.refresh()
+    for offer in market.offers(kind="machine", vcpu=4, memory="16 GiB", limit=3):
+        print(f"  {offer.id}: {offer.monthly} {offer.currency} a month on {offer.observed}")
 
     # 3. A mistake in a document is an error that says what to write.
     try:

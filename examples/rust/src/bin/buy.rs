@@ -8,9 +8,10 @@ use std::{
 };
 
 use fulcrum_core::{
+    catalogue::Query,
     compose::{ComposeOptions, Signal},
     federation::FederationConfig,
-    model::{Blueprint, OrderEventKind, OrderState, Policy},
+    model::{Blueprint, OrderEventKind, OrderState, Policy, parse_yaml},
 };
 use futures::StreamExt;
 
@@ -30,14 +31,21 @@ constraints:
   - survive: { components: [web], loss_of: provider }
 ";
 
+const MACHINES: &str = "{ kinds: [machine], at_least: { vcpu_milli: 4000, memory_mib: 16384 }, limit: 3 }";
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // 1. Open a federation.
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let market = FederationConfig::from_yaml(CONFIG)?.open(&base).await?;
 
-    // 2. Ask all providers for their offers.
+    // 2. Ask all providers for their offers, and look at the cheapest of some.
     market.refresh().await;
+    let (catalogue, query) = (market.catalogue(), parse_yaml::<Query>(MACHINES)?);
+    for found in catalogue.query_priced(&query) {
+        let monthly = found.monthly.unwrap_or_default();
+        println!("  {}: {monthly} {} a month", catalogue.sku(found.ix), query.currency.code());
+    }
 
     // 3. A mistake in a document is an error that says what to write.
     if let Err(mistake) = Blueprint::from_yaml("name: [1") {
