@@ -1,27 +1,27 @@
 """Generated markets of middle size: our search beside three solvers, on the same columns and on a compact model.
 
-Our program makes the market and its application (`benches/src/market.rs`, all components may share), composes on one
+Our program makes the market and its application (`benches/src/market.rs`, all components may share). It composes on one
 thread, and prints the documents. From them this comparison makes two integer programs.
 
-* The pattern model. Columns are generated here, apart from our engine (`midsize_columns`): a restricted master solved by
-  HiGHS's simplex, with rows for survival, spread, links, tiers of traffic and stock once they are broken; pricing by a
-  table over vCPU and memory, exact at the end. Then all columns are listed that a plan as cheap as ours may use: those
-  whose reduced cost is within the gap between our plan and the bound of the relaxation. So an optimum over these columns
-  is one of the whole market, and so is a bound up to our plan. If they are more than `--most-columns`, the best of them
-  and those of the relaxation are taken, and a bound counts for these alone. `--columns root` takes those of the
-  relaxation alone. The solvers thus begin with columns that our plan has narrowed; the time to generate and to list them
-  is told, and not counted.
+* The pattern model. `midsize_columns` generates columns apart from our engine: HiGHS's simplex solves a restricted
+  master, in which survival, spread, links, tiers of traffic and stock are rows once they are broken. A table over vCPU
+  and memory prices, exactly at the end. Then all columns are listed that a plan as cheap as ours may use: their reduced
+  cost is within the gap between our plan and the relaxation. So an optimum over them is one of the whole market, and a
+  bound over them counts for it up to our plan. Above `--most-columns` the best of them and those of the relaxation are
+  taken, and a bound counts for these alone. `--columns root` takes those of the relaxation alone.
 * The compact model: whether each replica group stands on each slot of each offer, on the smallest market unless
   `--compact` says otherwise. An offer has as many slots as our plan uses of one offer, and two at least.
 
 HiGHS, SCIP and CP-SAT solve both with one thread each. Times are processor seconds of the process, for all alike, so
-that a busy machine changes little. A cell shows plan, bound and gap as they were known then; the last column is the time
-to the proof. `*` marks a bound that counts for these columns or slots alone.
+a busy machine changes little. A peer's time is that of its solve alone. Our plan has narrowed its columns, and the
+time to generate and list them is told beside. A cell shows plan, bound and gap as they were known then; the last
+column is the time to the proof. `*` marks a bound that counts for these columns or slots alone.
 
-Before all, the columns in a gap are compared with all that exist, and the two models with each other, on two small markets
-(`midsize_check`; run alone, it tries twenty). Each last plan is added up again from the documents (`midsize_market.audit`, in whole numbers, with all conditions), and
-no bound may be above a plan for which it counts. Either contradiction fails the run. At the end of each instance stands
-whether a solver on the same columns is ahead of us: with a better plan at one of the times, or with an earlier proof.
+Before all, two small markets show that the columns in a gap are all that exist, and that both models have one optimum
+(`midsize_check`; run alone, it tries twenty). Each last plan is added up again from the documents, in whole numbers
+and with all conditions (`midsize_market.audit`). No bound may be above a plan for which it counts. A contradiction
+fails the run. Below each instance stands whether a solver on the same columns is ahead of us: with a better plan at
+one of the times, or with an earlier proof.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Result:
     covers: Callable[[Leases, float], bool]  # whether the bound counts for a plan
     is_whole: bool  # whether the bound counts for the whole market
     is_pattern: bool = False
+    listing: float = 0  # seconds that its columns took here
     cost: float | None = None  # of the last plan, added up
 
 
@@ -130,10 +131,11 @@ class Instance:
                 if theirs is not None and (own is None or theirs < own - EQUAL):
                     found.append(f"{result.who} has {theirs:.3f} at {seconds:g} s, we {shown(own)}")
             if result.is_whole and result.trace.proven:
-                if not ours.proven:
-                    found.append(f"{result.who} proves its plan in {result.trace.seconds:.1f} s, we do not")
-                elif ours.seconds > result.trace.seconds:
-                    found.append(f"{result.who} proves its plan in {result.trace.seconds:.1f} s, we in {ours.seconds:.1f} s")
+                own = f"in {ours.seconds:.1f} s" if ours.proven else "not"
+                alone = result.trace.seconds
+                theirs = f"{alone:.1f} s ({result.listing + alone:.1f} s with its columns)"
+                if not ours.proven or ours.seconds > result.trace.seconds:
+                    found.append(f"{result.who} proves its plan in {theirs}, we {own}")
         return found
 
 
@@ -169,17 +171,18 @@ def own_result(market: Market, search: dict[str, Any]) -> Result:
     return Result("ours", trace, leases, lambda *_: True, is_whole=True)
 
 
-def patterns(instance: Instance, kinds: list[str], most: int) -> list[tuple[str, list[Column], bool]]:
-    """Lists of columns, and whether each is all that matters."""
+def patterns(instance: Instance, kinds: list[str], most: int) -> list[tuple[str, list[Column], bool, float]]:
+    """Lists of columns, whether each is all that matters, and the seconds that it took."""
     market = instance.market
     start = time.process_time()
     generator = Generator(market)
     duals, bound, rounds = generator.solve()
-    spent = time.process_time() - start
-    root = Trace(told=[(spent, None, market.monthly(bound))])
+    solved = time.process_time() - start
+    root = Trace(told=[(solved, None, market.monthly(bound))])
     instance.results.append(Result("relaxation", root, None, lambda *_: True, is_whole=True))
+    known = len(generator.columns)
     instance.note(
-        f"relaxation {market.monthly(bound):.6f}, {len(generator.columns):,} columns after {rounds} rounds in {spent:.1f} s"
+        f"relaxation {market.monthly(bound):.6f}, {known:,} columns after {rounds} rounds in {solved:.1f} s"
     )
     lists = []
     if "gap" in kinds and instance.ours.leases is not None:
@@ -192,16 +195,16 @@ def patterns(instance: Instance, kinds: list[str], most: int) -> list[tuple[str,
             columns += [column for column in generator.columns if name_of(column) not in listed]
         words = "all" if are_all else "NOT all"
         instance.note(f"{len(columns):,} columns, {words} within {market.monthly(gap):.6f}, in {spent:.1f} s")
-        lists.append(("", columns, are_all))
+        lists.append(("", columns, are_all, solved + spent))
     if "root" in kinds or not lists:
-        lists.append((" root", generator.columns, False))
+        lists.append((" root", generator.columns, False, solved))
     return lists
 
 
 def solve_patterns(instance: Instance, solvers: list[str], kinds: list[str], most: int, limit: float) -> None:
     """Adds what the solvers say of the pattern model."""
     market, ours = instance.market, instance.ours
-    for name, columns, are_all in patterns(instance, kinds, most):
+    for name, columns, are_all, listing in patterns(instance, kinds, most):
         model = Pattern(market, columns)
 
         def covers(leases: Leases, cost: float, model: Pattern = model, are_all: bool = are_all) -> bool:
@@ -212,7 +215,8 @@ def solve_patterns(instance: Instance, solvers: list[str], kinds: list[str], mos
         for solver in solvers:
             trace = SOLVERS[solver](model.linear, limit, market.monthly(1))
             leases = None if trace.values is None else model.leases(trace.values)
-            instance.add(Result(f"{solver} pattern{name}", trace, leases, covers, are_all, is_pattern=True))
+            who = f"{solver} pattern{name}"
+            instance.add(Result(who, trace, leases, covers, are_all, is_pattern=True, listing=listing))
 
 
 def solve_compact(instance: Instance, solvers: list[str], limit: float) -> None:
@@ -221,9 +225,8 @@ def solve_compact(instance: Instance, solvers: list[str], limit: float) -> None:
     for (number, _), count in (instance.ours.leases or Counter()).items():
         used[number] += count
     model = Compact(market, max([2, *used.values()]))
-    instance.note(
-        f"compact: {len(model.linear.cost):,} unknowns, {len(model.linear.rows):,} rows, {model.slots} slots of an offer"
-    )
+    unknowns, rows = len(model.linear.cost), len(model.linear.rows)
+    instance.note(f"compact: {unknowns:,} unknowns, {rows:,} rows, {model.slots} slots of an offer")
     for solver in solvers:
         trace = SOLVERS[solver](model.linear, limit, market.monthly(1))
         leases = None if trace.values is None else model.leases(trace.values)
@@ -240,6 +243,7 @@ def as_json(name: str, instance: Instance, ahead: list[str]) -> dict[str, Any]:
             "seconds": result.trace.seconds,
             "proven": result.trace.proven,
             "whole": result.is_whole,
+            "listing_seconds": result.listing,
             "cost": result.cost,
         }
         for result in instance.results
@@ -255,7 +259,8 @@ def numbers(text: str) -> list[int]:
 def main() -> int:
     """Runs the comparison; 1 if somebody contradicts somebody."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--offers", type=numbers, default=[1_000, 3_000, 10_000], metavar="N,N", help="sizes of markets")
+    sizes_of_markets = [1_000, 3_000, 10_000]
+    parser.add_argument("--offers", type=numbers, default=sizes_of_markets, metavar="N,N", help="sizes of markets")
     parser.add_argument("--components", type=numbers, default=[40], metavar="N,N", help="sizes of applications (40)")
     parser.add_argument("--seed", type=numbers, default=[7], metavar="N,N", help="where chance starts (7)")
     parser.add_argument("--limit", type=float, default=60, metavar="S", help="processor seconds for each (60)")

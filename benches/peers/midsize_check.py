@@ -1,5 +1,6 @@
-"""Tries what `midsize` relies on: the columns in a gap against all that exist, and the models and the audit against each
-other, on small markets of which everything can be written down.
+"""Tries what `midsize` relies on, on small markets of which everything can be written down.
+
+The columns in a gap are compared with all that exist, and both models with each other, the bound and the audit.
 """
 
 from __future__ import annotations

@@ -290,7 +290,7 @@ class Generator:
         return [machines.vcpu for machines in self.machines], [machines.memory for machines in self.machines]
 
     def _price(self, duals: Duals) -> tuple[list[Column], list[Priced]]:
-        """Columns that cost less than they are worth, and the regions of which the table does not say that none is left."""
+        """Columns that cost less than they are worth, and the regions of which the table leaves some open."""
         knapsack = self.knapsack
         groups: dict[bytes, list[Priced]] = defaultdict(list)
         for machines in self.machines:
@@ -377,8 +377,8 @@ class Generator:
         best = None
         for number in range(1, ROUNDS):
             self.solver.run()
-            if self.solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-                raise RuntimeError(f"the master ends with {self.solver.modelStatusToString(self.solver.getModelStatus())}")
+            if (status := self.solver.getModelStatus()) != highspy.HighsModelStatus.kOptimal:
+                raise RuntimeError(f"the master ends with {self.solver.modelStatusToString(status)}")
             solution = self.solver.getSolution()
             values, duals = np.array(solution.col_value), self._duals(np.array(solution.row_dual))
             rows = self._separate(values)
@@ -427,9 +427,14 @@ def name_of(column: Column) -> tuple[int, tuple[int, ...]]:
 
 
 def cheapest(found: list[tuple[int, Column]]) -> list[tuple[int, Column]]:
-    """Of the columns of a region with the same components the cheapest, and cheaper ones as long as their stock lasts."""
+    """Of columns with the same components in a region the cheapest, and cheaper ones of limited stock."""
     kept, done = [], set()
-    for reduced, column in sorted(found, key=lambda it: (it[1].cost, it[1].offer.stock is not None, it[1].offer.number)):
+
+    def order(priced: tuple[int, Column]) -> tuple[int, bool, int]:
+        _, column = priced
+        return column.cost, column.offer.stock is not None, column.offer.number
+
+    for reduced, column in sorted(found, key=order):
         if column.members not in done:
             kept.append((reduced, column))
             if column.offer.stock is None:

@@ -76,7 +76,9 @@ class Market:
 
     def __init__(self, blueprint: Document, offers: list[Document]) -> None:
         """Reads the documents."""
-        known(blueprint, "name", "currency", "horizon_months", "components", "where", "constraints", "links", "objective")
+        known(
+            blueprint, "name", "currency", "horizon_months", "components", "where", "constraints", "links", "objective",
+        )  # fmt: skip
         if blueprint.get("objective", "cost") not in ("cost", ["cost"]) or blueprint.get("currency", "EUR") != "EUR":
             raise Unknown("objective or currency")
         self.horizon: int = blueprint.get("horizon_months", 12)

@@ -71,7 +71,9 @@ class Compact:
         replicas: Replicas = defaultdict(list)
         for column in market.products:
             most = market.parts[column.members[0]].replicas
-            unknown = linear.integer(0, most if column.offer.stock is None else min(most, column.offer.stock), column.cost)
+            if column.offer.stock is not None:
+                most = min(most, column.offer.stock)
+            unknown = linear.integer(0, most, column.cost)
             self.held.append((column.offer, {column.members[0]: unknown}))
             replicas[column.members[0], column.offer.region].append((unknown, 1))
         by_product: dict[int, list[Term]] = defaultdict(list)

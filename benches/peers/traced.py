@@ -1,8 +1,8 @@
 """The solvers with what they know on the way: each plan and bound, with the processor seconds since the start.
 
-Processor time is that of this process, on all threads: what a busy machine takes away does not count. Each solver has one
-thread, and stops when its processor time is up. Costs of the model are whole micro-units; solvers in floating point get
-them times `scale`, CP-SAT gets them divided by their greatest common divisor.
+Processor time is that of this process, on all threads: what a busy machine takes away does not count. Each solver has
+one thread, and stops when its processor time is up. Costs of the model are whole micro-units. Solvers in floating point
+get them times `scale`, CP-SAT gets them divided by their greatest common divisor.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ def scip(model: Linear, limit: float, scale: float) -> Trace:
         writer.passModel(lp)
         writer.writeModel(str(path))
         solver.readProblem(str(path))
-    for name, value in {"timing/clocktype": 1, "timing/reading": False, "limits/time": float(limit), "limits/gap": 0.0}.items():
+    options = {"timing/clocktype": 1, "timing/reading": False, "limits/time": float(limit), "limits/gap": 0.0}
+    for name, value in options.items():
         solver.setParam(name, value)
     start = time.process_time()
     solver.includeEventhdlr(_Told(trace, start), "told", "notes plans and bounds")
