@@ -71,6 +71,23 @@ def shown(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
 
 
+def highs_model(model: Linear, scale: float = 1) -> highspy.HighsLp:
+    """A model for HiGHS, with costs times `scale`."""
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(model.cost), len(model.rows)
+    lp.col_cost_ = scale * np.array(model.cost, dtype=np.double)
+    lp.col_lower_ = np.array(model.low, dtype=np.double)
+    lp.col_upper_ = np.array(model.high, dtype=np.double)
+    lp.row_lower_ = np.array([row[0] for row in model.rows], dtype=np.double)
+    lp.row_upper_ = np.array([row[2] for row in model.rows], dtype=np.double)
+    lp.integrality_ = [highspy.HighsVarType.kInteger] * len(model.cost)
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = np.cumsum([0] + [len(terms) for _, terms, _ in model.rows], dtype=np.int32)
+    lp.a_matrix_.index_ = np.array([v for _, terms, _ in model.rows for v, _ in terms], dtype=np.int32)
+    lp.a_matrix_.value_ = np.array([f for _, terms, _ in model.rows for _, f in terms], dtype=np.double)
+    return lp
+
+
 def highs(model: Linear, limit: float) -> Answer:
     """The HiGHS branch-and-cut solver, on one thread, to a gap of zero."""
     if not model.cost:  # which HiGHS calls empty, whatever the rows say
@@ -84,19 +101,7 @@ def highs(model: Linear, limit: float) -> Answer:
         "mip_abs_gap": 1e-9,
     }.items():
         solver.setOptionValue(option, value)
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = len(model.cost), len(model.rows)
-    lp.col_cost_ = np.array(model.cost, dtype=np.double)
-    lp.col_lower_ = np.array(model.low, dtype=np.double)
-    lp.col_upper_ = np.array(model.high, dtype=np.double)
-    lp.row_lower_ = np.array([row[0] for row in model.rows], dtype=np.double)
-    lp.row_upper_ = np.array([row[2] for row in model.rows], dtype=np.double)
-    lp.integrality_ = [highspy.HighsVarType.kInteger] * len(model.cost)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = np.cumsum([0] + [len(terms) for _, terms, _ in model.rows], dtype=np.int32)
-    lp.a_matrix_.index_ = np.array([v for _, terms, _ in model.rows for v, _ in terms], dtype=np.int32)
-    lp.a_matrix_.value_ = np.array([f for _, terms, _ in model.rows for _, f in terms], dtype=np.double)
-    solver.passModel(lp)
+    solver.passModel(highs_model(model))
     start = time.perf_counter()
     solver.run()
     seconds = time.perf_counter() - start
@@ -114,8 +119,8 @@ def highs(model: Linear, limit: float) -> Answer:
     return answer
 
 
-def cp_sat(model: Linear, limit: float) -> Answer:
-    """OR-Tools CP-SAT, on one worker. Costs must be whole."""
+def cp_sat_model(model: Linear, divisor: int = 1) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
+    """A model for CP-SAT and its unknowns; costs are whole, and divided by a divisor of all."""
     target = cp_model.CpModel()
     unknowns = [
         target.new_bool_var(str(at)) if (low, high) == (0, 1) else target.new_int_var(low, high, str(at))
@@ -129,7 +134,13 @@ def cp_sat(model: Linear, limit: float) -> Answer:
                 cp_model.INT_MIN if low == -FREE else int(low), cp_model.INT_MAX if high == FREE else int(high)
             ),
         )
-    target.minimize(cp_model.LinearExpr.weighted_sum(unknowns, [round(cost) for cost in model.cost]))
+    target.minimize(cp_model.LinearExpr.weighted_sum(unknowns, [round(cost) // divisor for cost in model.cost]))
+    return target, unknowns
+
+
+def cp_sat(model: Linear, limit: float) -> Answer:
+    """OR-Tools CP-SAT, on one worker. Costs must be whole."""
+    target, unknowns = cp_sat_model(model)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.max_time_in_seconds = limit
