@@ -21,6 +21,7 @@ use crate::compose::{
 const MAX_NEIGHBOURHOOD_CLASSES: usize = 14;
 const MAX_NEIGHBOURHOOD_ROWS: usize = 500;
 /// Leases that a dive frees: more with each dive that found nothing.
+const MIN_FREED_LEASES: i64 = 16;
 const MIN_FREED_PERCENT: i64 = 15;
 const MORE_FREED_PERCENT: i64 = 7;
 const MAX_FREED_PERCENT: i64 = 50;
@@ -116,7 +117,7 @@ impl RestrictedMaster<'_> {
     ) -> Vec<i64> {
         let all: i64 = leases.iter().map(|(_, count)| *count).sum();
         let percent = (MIN_FREED_PERCENT + MORE_FREED_PERCENT * i64::from(failures)).min(MAX_FREED_PERCENT);
-        let wanted = (all * percent / 100).max(2);
+        let wanted = (all * percent / 100).max(MIN_FREED_LEASES);
         let chance = |at: usize| splitmix64(stream, at as u64) >> 24;
         let mut order: Vec<(u64, usize)> = match stream % 3 {
             0 => leases
