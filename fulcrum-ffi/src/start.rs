@@ -14,7 +14,7 @@ use crate::{
     guard::{borrow, guard_on_call_thread, out, utf8},
     operate::order_id,
     plan::fulcrum_plan,
-    task::{TaskOutput, fulcrum_task, start},
+    task::{TaskOutput, fulcrum_task, start, start_order},
 };
 
 /// Begins what fulcrum_federation_refresh() does. fulcrum_task_result() tells how it went.
@@ -163,9 +163,7 @@ pub unsafe extern "C" fn fulcrum_federation_drive_start(
             (share_federation(federation)?, utf8(id, id_length, "id")?, out(out_task, "out_task")?)
         };
         let id = order_id(id)?;
-        *out_task = start(federation, move |market| {
-            Ok(TaskOutput::Order(Box::new(market.wait(market.inner.drive(&id))??)))
-        })?;
+        *out_task = start_order(federation, move |market| Ok(market.wait(market.inner.drive(&id))??))?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
@@ -219,9 +217,7 @@ pub unsafe extern "C" fn fulcrum_federation_cancel_start(
             (share_federation(federation)?, utf8(id, id_length, "id")?, out(out_task, "out_task")?)
         };
         let id = order_id(id)?;
-        *out_task = start(federation, move |market| {
-            Ok(TaskOutput::Order(Box::new(market.wait(market.inner.cancel(&id))??)))
-        })?;
+        *out_task = start_order(federation, move |market| Ok(market.wait(market.inner.cancel(&id))??))?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
@@ -259,9 +255,8 @@ pub unsafe extern "C" fn fulcrum_federation_operate_start(
             )
         };
         let (id, request) = (order_id(id)?, parse_json::<OperatorRequest>(request)?);
-        *out_task = start(federation, move |market| {
-            Ok(TaskOutput::Order(Box::new(market.wait(market.inner.operate(&id, request))??)))
-        })?;
+        *out_task =
+            start_order(federation, move |market| Ok(market.wait(market.inner.operate(&id, request))??))?;
         Ok(())
     };
     // SAFETY: the caller's promise above.

@@ -149,6 +149,14 @@ impl Tasks {
     }
 }
 
+/// Begins a call that ends with an order.
+pub(crate) fn start_order(
+    market: Arc<OpenFederation>,
+    call: impl FnOnce(&OpenFederation) -> Outcome<Order> + Send + 'static,
+) -> Outcome<*mut fulcrum_task> {
+    start(market, |market| Ok(TaskOutput::Order(Box::new(call(market)?))))
+}
+
 /// Begins a call.
 pub(crate) fn start(
     market: Arc<OpenFederation>,

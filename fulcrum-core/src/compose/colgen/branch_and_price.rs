@@ -203,7 +203,7 @@ impl RestrictedMaster<'_> {
     }
 
     /// The replicas of each component in each place of the scope, in the solution.
-    pub(super) fn counts_of_solution(&self) -> impl Iterator<Item = (BranchKey, f64)> + '_ {
+    fn counts_of_solution(&self) -> impl Iterator<Item = (BranchKey, f64)> + '_ {
         let values = self.program.count_values(self.problem, self.pool(), &self.column_set);
         self.pool().counted.ids().filter_map(move |var| match self.pool().counted[var] {
             Counted::At(component, key, place) => {

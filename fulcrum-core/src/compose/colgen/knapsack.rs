@@ -272,7 +272,7 @@ impl<'a> Knapsack<'a> {
     /// given back, and once without any cost of disk: both are bounds, and exact if their own items are a pattern that is worth it.
     /// Otherwise they are bounds for a longer branch and bound.
     fn solve_by_table(&mut self, cost: Cost, cutoff: i64, potential: i64) -> (Option<Pattern>, i64) {
-        let room = [0, 1].map(|d| self.room.get(d).copied().unwrap_or(0));
+        let room = self.two_sizes();
         let mut least = potential;
         let mut tables = Vec::new();
         for (values, more) in [(self.net.clone(), self.included), (self.dual_value.clone(), 0)] {
@@ -355,7 +355,7 @@ impl<'a> Knapsack<'a> {
         if all.is_some() {
             return all;
         }
-        let room = [0, 1].map(|d| self.room.get(d).copied().unwrap_or(0));
+        let room = self.two_sizes();
         let values = [self.net.clone(), self.dual_value.clone()];
         let [first, second] = values.map(|values| self.table_of(&values, room));
         (self.by_table, self.max_nodes) = (Some([first?, second?]), MAX_TABLE_NODES);
@@ -438,10 +438,15 @@ impl<'a> Knapsack<'a> {
         }
     }
 
+    /// What is free of the two sizes that tables know.
+    fn two_sizes(&self) -> [u64; 2] {
+        [0, 1].map(|d| self.room.get(d).copied().unwrap_or(0))
+    }
+
     /// The least reduced cost behind a node, by the tables.
     fn least_by_table(&self, dual_value: i64, disk: u64, cost: Cost) -> i64 {
         let Some([less_disk, without]) = &self.by_table else { return i64::MIN };
-        let room = [0, 1].map(|d| self.room.get(d).copied().unwrap_or(0));
+        let room = self.two_sizes();
         let disk_cost = self.gib_cost.saturating_mul(i64::try_from(disk).unwrap_or(i64::MAX));
         let all_paid = disk_cost.saturating_sub(self.included);
         let carried = cost.saturating_sub(dual_value);
